@@ -1,0 +1,60 @@
+"""Shared set-up of the suite: where the project is, and the ComfyUI that the `comfy` tests start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# `training` and `benchmarks` are run from the repository root and not installed. Appended, never inserted: `nodes/` must
+# not hide ComfyUI's nodes.py.
+sys.path.append(str(ROOT))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `comfy` where no ComfyUI is found."""
+    from comfy_server import find_comfyui
+
+    if find_comfyui() is not None:
+        return
+    for item in items:
+        if item.get_closest_marker("comfy"):
+            item.add_marker(pytest.mark.skip(reason="no ComfyUI found"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly when the ComfyUI part was left out, and which ComfyUI ran it otherwise."""
+    from comfy_server import find_comfyui
+
+    found = find_comfyui()
+    terminalreporter.section("ComfyUI")
+    if found is None:
+        terminalreporter.write_line(
+            "NO COMFYUI FOUND: the tests marked `comfy` were NOT run. Set COMFYUI_PATH to a ComfyUI folder "
+            "(and COMFYUI_PYTHON to its Python), or set comfy-cli's default workspace.",
+            red=True,
+            bold=True,
+        )
+    else:
+        terminalreporter.write_line(f"comfy tests: {found.folder} with {found.python}")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A running ComfyUI on a free loopback port that has only this pack, with an empty base directory."""
+    from comfy_server import ComfyServer, find_comfyui
+
+    found = find_comfyui()
+    if found is None:
+        pytest.skip("no ComfyUI found")
+    with ComfyServer(found, pack=ROOT, base=tmp_path_factory.mktemp("comfy")) as server:
+        yield server
