@@ -1,0 +1,28 @@
+"""Wan R2V's engine: reference-to-video with sound, independent of ComfyUI.
+
+Names are imported on first use, so that `import wan_core` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpoints.load import load_dit
+
+__all__ = ["load_dit"]
+
+_HOMES = {"load_dit": ".checkpoints.load"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

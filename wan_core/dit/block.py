@@ -1,0 +1,75 @@
+"""One transformer block, in the pieces that a joint model interleaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..ops.norm import gated_residual, modulated_norm
+from ..protocols import Injection, Operations
+from .attention import CrossAttention, OtherTower, SelfAttention
+from .config import WanConfig
+
+
+class WanBlock(nn.Module):
+    """Self-attention, cross-attention and feed-forward with adaptive layer norm.
+
+    The residual stream x is float32; layers run in the dtype `work`.
+    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py WanAttentionBlock.
+    """
+
+    def __init__(
+        self,
+        config: WanConfig,
+        other_dim: int | None = None,
+        *,
+        operations: Operations,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.self_attn = SelfAttention(config, operations=operations, device=device, dtype=dtype)
+        self.norm3: nn.Module = nn.Identity()
+        if config.cross_attn_norm:
+            self.norm3 = operations.LayerNorm(config.dim, eps=config.eps, device=device, dtype=dtype)
+        self.cross_attn = CrossAttention(config, other_dim, operations=operations, device=device, dtype=dtype)
+        self.ffn = nn.Sequential(
+            operations.Linear(config.dim, config.ffn_dim, device=device, dtype=dtype),
+            nn.GELU(approximate="tanh"),
+            operations.Linear(config.ffn_dim, config.dim, device=device, dtype=dtype),
+        )
+        self.modulation = nn.Parameter(torch.zeros(1, 6, config.dim, device=device, dtype=dtype))
+
+    def modulate(self, projection: Tensor) -> tuple[Tensor, ...]:
+        """Six float32 tensors (B, G, D): shift, scale and gate of the self-attention, then of the feed-forward.
+
+        Args: projection: (B, G, 6, D), float32, of the timestep.
+        """
+        own = self.modulation.to(dtype=torch.float32, device=projection.device)
+        return (own + projection).unbind(2)
+
+    def attend_self(self, x: Tensor, modulation: tuple[Tensor, ...], table: Tensor, work: torch.dtype) -> Tensor:
+        """Return x (B, L, D) after self-attention."""
+        normed = modulated_norm(x, modulation[0], modulation[1], self.eps).to(work)
+        return gated_residual(x, self.self_attn(normed, table), modulation[2])
+
+    def attend_context(
+        self,
+        x: Tensor,
+        context: Tensor,
+        image_context: Tensor | None,
+        other: OtherTower | None,
+        injections: Sequence[Injection],
+        block_index: int,
+    ) -> Tensor:
+        """Return x (B, L, D) after cross-attention; not gated. `context` is in the working dtype."""
+        normed = self.norm3(x.to(context.dtype))
+        return x + self.cross_attn(normed, context, image_context, other, injections, block_index)
+
+    def feed_forward(self, x: Tensor, modulation: tuple[Tensor, ...], work: torch.dtype) -> Tensor:
+        """Return x (B, L, D) after the feed-forward layers."""
+        normed = modulated_norm(x, modulation[3], modulation[4], self.eps).to(work)
+        return gated_residual(x, self.ffn(normed), modulation[5])

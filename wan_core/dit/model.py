@@ -1,0 +1,222 @@
+"""A single tower: text (and references) to video, or to sound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ShapeError
+from ..ops.patchify import patch_grid, unpatchify
+from ..ops.rope import grid_positions, rope_table, sequence_positions
+from ..ops.timestep import timestep_embedding
+from ..protocols import TORCH_OPERATIONS, Injection, Operations
+from .block import WanBlock
+from .config import WanConfig
+from .embed import Head, ImageProjection, make_patch_embedding
+
+#: Below this fraction of noise a clean-sample prediction is divided by the fraction itself no more.
+MIN_SIGMA = 0.05
+
+
+class TowerInputs(NamedTuple):
+    """What the blocks of a tower share during one forward.
+
+    tokens: (B, L, D) float32.   grid: patches per axis.   time: (B, G, D) and modulation: (B, G, 6, D), float32, with G
+    timesteps per sample.   context: (B, N, D).   image_context: the same, or None.   positions: (L, 3).
+    """
+
+    tokens: Tensor
+    grid: tuple[int, ...]
+    time: Tensor
+    modulation: Tensor
+    context: Tensor
+    image_context: Tensor | None
+    positions: Tensor
+    work: torch.dtype
+
+
+class WanModel(nn.Module):
+    """The Wan transformer; the parameter names are those of the published checkpoints.
+
+    Args:
+        config: sizes.
+        other_dim: width of the other tower when this one is part of a `JointModel`, else None.
+        operations: namespace that layers are made from.
+    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py WanModel. Differs: tables and timestep modulation are made once
+    per forward, a timestep may be given per latent frame, injections add to the cross-attention.
+    """
+
+    def __init__(
+        self,
+        config: WanConfig,
+        *,
+        other_dim: int | None = None,
+        operations: Operations = TORCH_OPERATIONS,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.patch_embedding = make_patch_embedding(config, operations=operations, device=device, dtype=dtype)
+        self.text_embedding = nn.Sequential(
+            operations.Linear(config.text_dim, dim, device=device, dtype=dtype),
+            nn.GELU(approximate="tanh"),
+            operations.Linear(dim, dim, device=device, dtype=dtype),
+        )
+        self.time_embedding = nn.Sequential(
+            operations.Linear(config.freq_dim, dim, device=device, dtype=dtype),
+            nn.SiLU(),
+            operations.Linear(dim, dim, device=device, dtype=dtype),
+        )
+        self.time_projection = nn.Sequential(
+            nn.SiLU(), operations.Linear(dim, 6 * dim, device=device, dtype=dtype)
+        )
+        if config.image_dim is not None:
+            self.img_emb = ImageProjection(
+                config.image_dim, dim, operations=operations, device=device, dtype=dtype
+            )
+        self.blocks = nn.ModuleList(
+            WanBlock(config, other_dim, operations=operations, device=device, dtype=dtype)
+            for _ in range(config.num_layers)
+        )
+        out_features = math.prod(config.patch_size) * config.out_channels
+        self.head = Head(dim, out_features, config.eps, operations=operations, device=device, dtype=dtype)
+
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        context: Tensor,
+        *,
+        image_embeds: Tensor | None = None,
+        injections: Sequence[Injection] = (),
+    ) -> Tensor:
+        """Predict the velocity (noise minus clean sample) of noisy latents.
+
+        Args:
+            latents: (B, C, F, H, W), or (B, C, T) for a sequence.
+            timestep: (B,), or (B, F) with one per latent frame, or one per token; range [0, 1000].
+            context: text embedding, (B or 1, L, text_dim); all rows are attended to, so pad as the model was trained.
+            image_embeds: CLIP embeddings, (B or 1, N, image_dim), for a model with `image_dim`, else None.
+            injections: references that add to the cross-attention.
+        Returns: (B, out_channels, F, H, W) or (B, out_channels, T), in the dtype of `latents`.
+        Raises: ShapeError: a size does not fit the model.
+        """
+        inputs = self.embed(latents, timestep, context, image_embeds=image_embeds)
+        table = rope_table(inputs.positions, self.config.head_dim)
+        x = inputs.tokens
+        for index, block in enumerate(self.tower_blocks()):
+            modulation = block.modulate(inputs.modulation)
+            x = block.attend_self(x, modulation, table, inputs.work)
+            x = block.attend_context(x, inputs.context, inputs.image_context, None, injections, index)
+            x = block.feed_forward(x, modulation, inputs.work)
+        return self.unembed(x, inputs, latents, timestep)
+
+    def tower_blocks(self) -> list[WanBlock]:
+        """The blocks in order."""
+        return [block for block in self.blocks if isinstance(block, WanBlock)]
+
+    def key_norms(self) -> list[nn.Module]:
+        """Each block's `cross_attn.norm_k`, as `KeyValueAdapter.prepare` wants them."""
+        return [block.cross_attn.norm_k for block in self.tower_blocks()]
+
+    def embed(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        context: Tensor,
+        *,
+        image_embeds: Tensor | None = None,
+        position_scale: float = 1.0,
+        position_offset: float = 0.0,
+    ) -> TowerInputs:
+        """Compute everything that comes before the first block; arguments as in `forward`.
+
+        Args: position_scale, position_offset: token j of a sequence stands at scale * j + offset; not used for video.
+        Raises: ShapeError: a size does not fit the model.
+        """
+        config = self.config
+        self._check(latents, context, image_embeds)
+        grid = patch_grid(tuple(latents.shape[2:]), config.patch_size)
+        work = self._working_dtype(latents)
+        tokens = self.patch_embedding(latents.to(work)).flatten(2).transpose(1, 2).float()
+        if config.ndim == 3:
+            positions = grid_positions(grid[0], grid[1], grid[2], device=latents.device)
+        else:
+            positions = sequence_positions(grid[0], position_scale, position_offset, device=latents.device)
+        steps = self._timestep_groups(timestep, latents.shape[0], grid)
+        time = self.time_embedding(timestep_embedding(steps, config.freq_dim).to(work))
+        modulation = self.time_projection(time).float().unflatten(-1, (6, config.dim))
+        image_context = None if image_embeds is None else self.img_emb(image_embeds.to(work))
+        return TowerInputs(
+            tokens=tokens,
+            grid=grid,
+            time=time.float(),
+            modulation=modulation,
+            context=self.text_embedding(context.to(work)),
+            image_context=image_context,
+            positions=positions,
+            work=work,
+        )
+
+    def unembed(self, x: Tensor, inputs: TowerInputs, latents: Tensor, timestep: Tensor) -> Tensor:
+        """Turn the tokens after the last block into a velocity; shapes as in `forward`."""
+        output = unpatchify(self.head(x, inputs.time, inputs.work), inputs.grid, self.config.patch_size)
+        if self.config.prediction == "velocity":
+            return output.to(latents.dtype)
+        sigma = (timestep.float() / 1000).clamp(min=MIN_SIGMA)
+        if timestep.ndim == 2 and timestep.shape[1] != latents.shape[2]:
+            raise ShapeError(
+                f"timestep: expected (batch,) or (batch, {latents.shape[2]}), got {tuple(timestep.shape)}. "
+                "A model that predicts the clean sample takes one timestep per latent frame."
+            )
+        sigma = sigma.view(sigma.shape[0], 1, -1, *(1,) * (latents.ndim - 3))
+        return ((latents.float() - output.float()) / sigma).to(latents.dtype)
+
+    def _timestep_groups(self, timestep: Tensor, batch: int, grid: tuple[int, ...]) -> Tensor:
+        """Return (B, G) timesteps with G = 1, frames or tokens."""
+        allowed = (grid[0], math.prod(grid))
+        if timestep.ndim == 1 and timestep.shape[0] == batch:
+            return timestep.unsqueeze(1)
+        if timestep.ndim == 2 and timestep.shape[0] == batch and timestep.shape[1] in allowed:
+            return timestep
+        raise ShapeError(
+            f"timestep: expected ({batch},), ({batch}, {allowed[0]}) or ({batch}, {allowed[1]}), got "
+            f"{tuple(timestep.shape)}. Give one per sample, per latent frame or per token."
+        )
+
+    def _working_dtype(self, latents: Tensor) -> torch.dtype:
+        """Dtype of the layers' inputs: that of plain torch.nn weights; other namespaces convert to that of the latents."""
+        layer = self.time_embedding[0]
+        return layer.weight.dtype if type(layer) is nn.Linear else latents.dtype
+
+    def _check(self, latents: Tensor, context: Tensor, image_embeds: Tensor | None) -> None:
+        config = self.config
+        if latents.ndim != config.ndim + 2 or latents.shape[1] != config.in_channels:
+            axes = "frames, height, width" if config.ndim == 3 else "length"
+            raise ShapeError(
+                f"latents: expected (batch, {config.in_channels}, {axes}), got {tuple(latents.shape)}. "
+                "Use the codec that belongs to this model."
+            )
+        _check_tokens("context", context, latents.shape[0], config.text_dim)
+        if (image_embeds is None) != (config.image_dim is None):
+            expected = "none" if config.image_dim is None else f"(batch, tokens, {config.image_dim})"
+            raise ShapeError(
+                f"image_embeds: expected {expected}, got {None if image_embeds is None else tuple(image_embeds.shape)}. "
+                "Only Wan2.1 image-to-video models take CLIP embeddings, and these need them."
+            )
+        if image_embeds is not None and config.image_dim is not None:
+            _check_tokens("image_embeds", image_embeds, latents.shape[0], config.image_dim)
+
+
+def _check_tokens(what: str, tokens: Tensor, batch: int, width: int) -> None:
+    if tokens.ndim != 3 or tokens.shape[-1] != width or tokens.shape[0] not in (1, batch):
+        raise ShapeError(
+            f"{what}: expected ({batch} or 1, tokens, {width}), got {tuple(tokens.shape)}. "
+            "Use the encoder that belongs to this model, one row per sample."
+        )

@@ -1,0 +1,1 @@
+"""Functions and leaf modules that every model of wan_core shares."""

@@ -1,0 +1,174 @@
+"""Keys and values of a reference for every block: prepared once, used at each step of sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ShapeError
+from ..protocols import TORCH_OPERATIONS, Operations
+from .attention import attend, split_heads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedInjection:
+    """An `Injection` that holds nothing but tensors; the adapter that made it may leave memory.
+
+    keys, values: one (B or 1, heads, N, head_dim) per block.   scales: one number per block, 0 switches a block off.
+    batch_scale: optional (B,), multiplies the scale of each sample (used to drop references while training).
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    scales: tuple[float, ...]
+    batch_scale: Tensor | None = None
+
+    def attend(self, block_index: int, query: Tensor) -> Tensor | None:
+        """Attend to the reference; see `wan_core.protocols.Injection`.
+
+        Raises: ShapeError: there is no such block, or the heads differ from those of the query.
+        """
+        if block_index >= len(self.keys):
+            raise ShapeError(
+                f"injection: expected a block number below {len(self.keys)}, got {block_index}. "
+                "Use an adapter made for this model."
+            )
+        scale = self.scales[block_index]
+        if scale == 0.0:
+            return None
+        key, value = self.keys[block_index], self.values[block_index]
+        if key.shape[1] != query.shape[1] or key.shape[-1] != query.shape[-1]:
+            raise ShapeError(
+                f"injection: expected {query.shape[1]} heads of {query.shape[-1]}, got {key.shape[1]} heads of "
+                f"{key.shape[-1]} in block {block_index}. Use an adapter made for this model."
+            )
+        if key.shape[0] not in (1, query.shape[0]):
+            raise ShapeError(
+                f"injection: expected batch {query.shape[0]} (as the latents) or 1, got {key.shape[0]}. "
+                "Prepare one reference per sample."
+            )
+        result = attend(query, key, value)
+        if self.batch_scale is not None:
+            result = result * self.batch_scale.to(result).view(-1, 1, 1, 1)
+        return result if scale == 1.0 else result * scale
+
+    def with_scale(self, scale: float | Sequence[float]) -> PreparedInjection:
+        """Return the same reference with another strength: one number, or one per block (1 = as trained).
+
+        Raises: ShapeError: the number of scales is not the number of blocks.
+        """
+        count = len(self.keys)
+        scales = tuple(float(s) for s in scale) if isinstance(scale, Sequence) else (float(scale),) * count
+        if len(scales) != count:
+            raise ShapeError(f"scale: expected {count} numbers, one per block, got {len(scales)}. Give one per block.")
+        return replace(self, scales=scales)
+
+    def with_batch_scale(self, batch_scale: Tensor | None) -> PreparedInjection:
+        """Return the same reference with a factor per sample, (B,), or without one."""
+        return replace(self, batch_scale=batch_scale)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PreparedInjection:
+        """Return a copy on another device or in another dtype."""
+        return replace(
+            self,
+            keys=tuple(t.to(device=device, dtype=dtype) for t in self.keys),
+            values=tuple(t.to(device=device, dtype=dtype) for t in self.values),
+            batch_scale=None if self.batch_scale is None else self.batch_scale.to(device=device),
+        )
+
+
+class KeyValueLayer(nn.Module):
+    """Key and value projection of one block; `registers` are learned tokens beside those of the reference."""
+
+    def __init__(
+        self,
+        token_dim: int,
+        dim: int,
+        num_registers: int,
+        *,
+        operations: Operations,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self.to_k_ip = operations.Linear(token_dim, dim, device=device, dtype=dtype)
+        self.to_v_ip = operations.Linear(token_dim, dim, device=device, dtype=dtype)
+        self.registers: nn.Parameter | None = None
+        if num_registers:
+            self.registers = nn.Parameter(torch.zeros(1, num_registers, token_dim, device=device, dtype=dtype))
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Project tokens (B, N, token_dim) to key and value, (B, N + registers, dim) each."""
+        if self.registers is not None:
+            registers = self.registers.to(tokens).expand(tokens.shape[0], -1, -1)
+            tokens = torch.cat((tokens, registers), dim=1)
+        return self.to_k_ip(tokens), self.to_v_ip(tokens)
+
+
+class KeyValueAdapter(nn.Module):
+    """Cross-attention to reference tokens in every block of a tower.
+
+    Args:
+        token_dim: width of the reference tokens.   dim: width of the tower.   num_layers: its blocks.
+        num_registers: learned extra tokens per block.
+    Parameter names: `layers.{i}.to_k_ip.{weight,bias}`, `layers.{i}.to_v_ip.{weight,bias}`, `layers.{i}.registers`.
+    Source: bytedance/lynx@3a6a91a modules/full/attention_processor.py (the block's own norm_k, no RoPE).
+    """
+
+    def __init__(
+        self,
+        token_dim: int,
+        dim: int,
+        num_layers: int,
+        *,
+        num_registers: int = 0,
+        operations: Operations = TORCH_OPERATIONS,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.token_dim = token_dim
+        self.layers = nn.ModuleList(
+            KeyValueLayer(token_dim, dim, num_registers, operations=operations, device=device, dtype=dtype)
+            for _ in range(num_layers)
+        )
+
+    def init_weights(self, generator: torch.Generator | None = None) -> None:
+        """Start for training: Xavier keys, zero values, so that the reference adds nothing at first."""
+        for layer in self.layers:
+            assert isinstance(layer, KeyValueLayer)
+            nn.init.xavier_uniform_(layer.to_k_ip.weight, generator=generator)
+            for parameter in (layer.to_k_ip.bias, layer.to_v_ip.weight, layer.to_v_ip.bias):
+                nn.init.zeros_(parameter)
+            if layer.registers is not None:
+                nn.init.normal_(layer.registers, std=0.02, generator=generator)
+
+    def prepare(self, tokens: Tensor, norms: Sequence[nn.Module], num_heads: int) -> PreparedInjection:
+        """Compute the keys and values of all blocks; gradients flow through.
+
+        Args:
+            tokens: (B, N, token_dim).   num_heads: heads of the tower.
+            norms: each block's `cross_attn.norm_k`, in order.
+        Returns: injection with scale 1 everywhere.
+        Raises: ShapeError: wrong token width or another number of blocks.
+        """
+        if tokens.ndim != 3 or tokens.shape[-1] != self.token_dim:
+            raise ShapeError(
+                f"reference tokens: expected (batch, tokens, {self.token_dim}), got {tuple(tokens.shape)}. "
+                "Use the encoder that belongs to this adapter."
+            )
+        if len(norms) != len(self.layers):
+            raise ShapeError(
+                f"adapter: expected a model of {len(self.layers)} blocks, got {len(norms)}. "
+                "Use an adapter made for this model."
+            )
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        for layer, norm in zip(self.layers, norms, strict=True):
+            key, value = layer(tokens)
+            keys.append(split_heads(norm(key), num_heads))
+            values.append(split_heads(value, num_heads))
+        return PreparedInjection(keys=tuple(keys), values=tuple(values), scales=(1.0,) * len(keys))

@@ -1,0 +1,68 @@
+"""Normalisation, modulation and gated residuals of a transformer block."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation over the whole width, as Wan applies to queries and keys before heads are split.
+
+    Args: dim: width.   eps: added to the mean square.
+    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py WanRMSNorm. Differs: one reduction in float32, one scaling.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        eps: float = 1e-6,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim, device=device, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis of x (..., dim); the dtype of x is kept."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        factor = torch.rsqrt(norm.square() / x.shape[-1] + self.eps)
+        return (x * factor).to(x.dtype) * self.weight.to(dtype=x.dtype, device=x.device)
+
+
+def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, eps: float) -> Tensor:
+    """Layer norm without own weights, times 1 + scale, plus shift; in float32.
+
+    Args:
+        x: (B, L, D).
+        shift, scale: (B, G, D), float32; token i uses group i // (L / G). G is 1 (one timestep for all tokens), the
+            number of frames, or L. Nothing of size (B, L, D) is made from them.
+    Returns: (B, L, D), float32.
+    """
+    x = x.float()
+    width = (x.shape[-1],)
+    if shift.shape[0] * shift.shape[1] == 1:
+        return F.layer_norm(x, width, 1 + scale.flatten(), shift.flatten(), eps)
+    normed = F.layer_norm(x, width, eps=eps)
+    groups = shift.shape[1]
+    if groups == 1:
+        return torch.addcmul(shift, normed, 1 + scale)
+    grouped = normed.unflatten(1, (groups, -1))
+    return torch.addcmul(shift.unsqueeze(2), grouped, 1 + scale.unsqueeze(2)).flatten(1, 2)
+
+
+def gated_residual(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
+    """x + update * gate.
+
+    Args: x: (B, L, D), float32.   update: (B, L, D).   gate: (B, G, D), float32, grouped as in `modulated_norm`.
+    Returns: (B, L, D), float32.
+    """
+    groups = gate.shape[1]
+    update = update.float()
+    if groups == 1:
+        return torch.addcmul(x, update, gate)
+    split = (groups, -1)
+    return torch.addcmul(x.unflatten(1, split), update.unflatten(1, split), gate.unsqueeze(2)).flatten(1, 2)

@@ -1,0 +1,71 @@
+"""Rotary position embedding over time, height and width."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+THETA = 10000.0
+
+
+def axis_dims(head_dim: int) -> tuple[int, int, int]:
+    """Number of rotated pairs of a head for (time, height, width); 128 gives (22, 21, 21).
+
+    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py (the rest of the division by three goes to time).
+    """
+    spatial = head_dim // 6
+    return head_dim // 2 - 2 * spatial, spatial, spatial
+
+
+def grid_positions(frames: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Positions of a video's tokens in the order frame, row, column: (frames * height * width, 3), float64."""
+    axes = [torch.arange(n, device=device, dtype=position_dtype(device)) for n in (frames, height, width)]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 2)
+
+
+def sequence_positions(
+    length: int, scale: float = 1.0, offset: float = 0.0, device: torch.device | None = None
+) -> Tensor:
+    """Positions of a sound's tokens: (length, 3) with time = scale * index + offset and height = width = 0.
+
+    A zero position leaves its pairs unrotated, so this equals a rotary embedding of the time pairs alone.
+    Source: character-ai/Ovi@5b69b25 ovi/modules/model.py (`temporal_rope_scaling_factor` is `scale`).
+    """
+    time = torch.arange(length, device=device, dtype=position_dtype(device)) * scale + offset
+    return torch.stack((time, torch.zeros_like(time), torch.zeros_like(time)), dim=-1)
+
+
+def position_dtype(device: torch.device | None) -> torch.dtype:
+    """float64 as upstream, float32 on a device that has no float64."""
+    return torch.float32 if device is not None and device.type == "mps" else torch.float64
+
+
+def rope_table(positions: Tensor, head_dim: int) -> Tensor:
+    """Cosines and sines for `apply_rope`, computed once per forward and shared by all blocks.
+
+    Args: positions: (L, 3), time, height, width; fractions and negative numbers are allowed.
+    Returns: (L, head_dim / 2, 2), float32, the last axis cosine and sine.
+    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py rope_params. Differs: any position instead of a table of 1024.
+    """
+    angles: list[Tensor] = []
+    for axis, pairs in enumerate(axis_dims(head_dim)):
+        exponent = torch.arange(pairs, device=positions.device, dtype=positions.dtype) / max(pairs, 1)
+        angles.append(positions[:, axis, None] * THETA**-exponent)
+    angle = torch.cat(angles, dim=-1)
+    return torch.stack((angle.cos(), angle.sin()), dim=-1).float()
+
+
+def apply_rope(x: Tensor, table: Tensor) -> Tensor:
+    """Rotate neighbouring pairs of every head.
+
+    Args: x: (B, heads, L, head_dim).   table: (L, head_dim / 2, 2) of `rope_table`.
+    Returns: (B, heads, L, head_dim) in the dtype of `x`; computed in float32.
+    """
+    pairs = x.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():
+        real, imaginary = pairs.unbind(-1)
+        cosine, sine = table.unbind(-1)
+        rotated = torch.stack((real * cosine - imaginary * sine, real * sine + imaginary * cosine), dim=-1)
+    else:
+        rotated = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(table))
+    return rotated.flatten(-2).to(x.dtype)
