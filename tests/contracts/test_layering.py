@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from source_tree import ROOT, imports, name_of, python_files, resolve
 
 SIBLINGS = ("dit", "identity", "voice", "text", "vae", "audio", "sampling", "provenance", "report")

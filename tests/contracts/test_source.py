@@ -6,7 +6,6 @@ import ast
 from pathlib import Path
 
 import pytest
-
 from source_tree import ROOT, imports, name_of, parse, python_files
 
 SHIPPED = [ROOT / "__init__.py", *python_files("wan_core", "nodes")]

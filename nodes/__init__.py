@@ -1,0 +1,1 @@
+"""ComfyUI nodes: convert, call one function of wan_core, wrap."""

@@ -1,0 +1,191 @@
+"""Everything of ComfyUI that the nodes use; the only file that imports it.
+
+Written against ComfyUI 0.14.0 to 0.33.0: only public methods of its classes are called, nothing is patched or registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import comfy.conds
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.nested_tensor
+import comfy.ops
+import comfy.patcher_extension
+import comfy.samplers
+import comfy.supported_models_base
+import comfy.utils
+import torch
+from comfy_api.latest import ComfyExtension, io, ui
+from torch import Tensor, nn
+
+from ..wan_core.dit.joint import JointModel
+from ..wan_core.types import AVLatents
+
+__all__ = ["ComfyExtension", "io", "ui"]
+
+REFERENCES = "wan_r2v_references"
+
+
+class HostJointModel(JointModel):
+    """The joint transformer with the call that ComfyUI makes; its parameters keep their names."""
+
+    def __init__(self, config: Any, *, operations: Any, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(config, operations=operations, device=device, dtype=dtype)
+        self.dtype = dtype
+
+    def forward(
+        self,
+        x: list[Tensor] | Tensor,
+        timestep: tuple[Tensor, Tensor],
+        context: Tensor,
+        control: Any = None,
+        transformer_options: dict[str, Any] | None = None,
+        **conds: Any,
+    ) -> list[Tensor] | Tensor:
+        """Predict the velocities of a packed sample.
+
+        Args:
+            x: [video (B, C, F, H, W), audio (B, C_a, T_a)], or the video alone.
+            timestep: of the video, (B,) or (B, F), and of the audio, (B,), in [0, 1000].
+            context: (B, L, text_dim).   transformer_options: wrappers of other nodes.
+            conds: what `HostJoint.extra_conds` added; references under the key REFERENCES.
+        """
+        options = transformer_options or {}
+        wrappers = comfy.patcher_extension.get_all_wrappers(
+            comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options
+        )
+        executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._predict, self, wrappers)
+        return executor.execute(x, timestep, context, options, **conds)
+
+    def _predict(
+        self,
+        x: list[Tensor] | Tensor,
+        timestep: tuple[Tensor, Tensor],
+        context: Tensor,
+        transformer_options: dict[str, Any],
+        **conds: Any,
+    ) -> list[Tensor] | Tensor:
+        latents = AVLatents(*x) if isinstance(x, (list, tuple)) else AVLatents(x)
+        video, audio = self.velocity(latents, timestep, context, conds.get(REFERENCES))
+        return video if audio is None else [video, audio]
+
+    def velocity(
+        self, latents: AVLatents, timesteps: tuple[Tensor, Tensor], context: Tensor, references: Any = None
+    ) -> AVLatents:
+        """The engine's own forward: velocities of latents, with the injections of `references` (or none)."""
+        placed = None if references is None else references.to(latents.video.device, latents.video.dtype)
+        return super().forward(
+            latents,
+            timesteps,
+            context,
+            video_injections=() if placed is None else placed.video,
+            audio_injections=() if placed is None else placed.audio,
+        )
+
+
+class HostJoint(comfy.model_base.BaseModel):
+    """The joint transformer as ComfyUI's samplers see it: flow matching over nested latents."""
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        """Hand on the shapes of the nested latents, the mask of frames that are given, and the references."""
+        out = super().extra_conds(**kwargs)
+        if kwargs.get("cross_attn") is not None:
+            out["c_crossattn"] = comfy.conds.CONDRegular(kwargs["cross_attn"])
+        shapes, mask = kwargs.get("latent_shapes"), kwargs.get("denoise_mask")
+        if shapes is not None and len(shapes) > 1:
+            out["latent_shapes"] = comfy.conds.CONDConstant(shapes)
+        if mask is not None:
+            parts = comfy.utils.unpack_latents(mask, shapes) if shapes is not None else [mask]
+            out["denoise_mask"] = comfy.conds.CONDRegular(parts[0])
+        if kwargs.get(REFERENCES) is not None:
+            out[REFERENCES] = comfy.conds.CONDConstant(kwargs[REFERENCES])
+        return out
+
+    def process_timestep(
+        self, timestep: Tensor, x: Tensor, denoise_mask: Tensor | None = None, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Timesteps of video and audio; a latent frame that is wholly given stands at 0."""
+        if denoise_mask is None:
+            return timestep, timestep
+        noisy = denoise_mask.amax(dim=(1, 3, 4))
+        return timestep[:, None] * noisy, timestep
+
+    def scale_latent_inpaint(
+        self, sigma: Tensor, noise: Tensor, latent_image: Tensor, **kwargs: Any
+    ) -> Tensor:
+        """A given frame is shown to the model clean."""
+        return latent_image
+
+
+def wrap_joint(
+    model: JointModel, *, shift: float, preview: Callable[[Tensor], Tensor] | None
+) -> comfy.model_patcher.ModelPatcher:
+    """Make the MODEL of a joint transformer.
+
+    Args:
+        model: loaded on the CPU; its weights are taken over, not copied.
+        shift: of the flow schedule that core schedulers use.
+        preview: latents (B, C, F, H, W) -> RGB video (B, 3, F, H, W) in [-1, 1] for live previews, or None.
+    """
+    weight = next(model.parameters())
+
+    class PreviewFormat(comfy.latent_formats.LatentFormat):
+        latent_channels = model.config.video.in_channels
+        latent_dimensions = 3
+        latent_rgb_factors = None if preview is None else torch.eye(3).tolist()
+        latent_rgb_factors_reshape = None if preview is None else staticmethod(preview)
+
+    class Settings(comfy.supported_models_base.BASE):
+        unet_config = {"disable_unet_model_creation": True}
+        unet_extra_config: dict[str, Any] = {}
+        sampling_settings = {"shift": shift}
+        latent_format = PreviewFormat
+        memory_usage_factor = 1.0
+
+    load_device = comfy.model_management.get_torch_device()
+    offload_device = comfy.model_management.unet_offload_device()
+    dtype = weight.dtype
+    settings = Settings({"disable_unet_model_creation": True})
+    settings.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, load_device, [dtype]))
+    base = HostJoint(settings, comfy.model_base.ModelType.FLOW, device=offload_device)
+    operations = comfy.ops.pick_operations(dtype, settings.manual_cast_dtype)
+    with torch.device("meta"):
+        base.diffusion_model = HostJointModel(model.config, operations=operations, dtype=dtype)
+    base.diffusion_model.load_state_dict(model.state_dict(), strict=True, assign=True)
+    base.diffusion_model.requires_grad_(False).train(False)
+    return comfy.model_patcher.ModelPatcher(base, load_device=load_device, offload_device=offload_device)
+
+
+def manage(module: nn.Module) -> comfy.model_patcher.ModelPatcher:
+    """Hand a module (a codec, an encoder) to ComfyUI's memory management."""
+    module.requires_grad_(False).train(False)
+    return comfy.model_patcher.ModelPatcher(
+        module,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+
+
+def place(*patchers: comfy.model_patcher.ModelPatcher) -> torch.device:
+    """Bring models to the device that computes; that device."""
+    comfy.model_management.load_models_gpu(list(patchers))
+    return patchers[0].load_device
+
+
+def nest(latents: AVLatents) -> Any:
+    """Latents as ComfyUI carries them: nested with sound, plain without."""
+    if latents.audio is None:
+        return latents.video
+    return comfy.nested_tensor.NestedTensor([latents.video, latents.audio])
+
+
+def unnest(samples: Any) -> AVLatents:
+    """The latents of a LATENT's samples, nested or plain."""
+    if getattr(samples, "is_nested", False):
+        return AVLatents(*samples.unbind())
+    return AVLatents(samples)
