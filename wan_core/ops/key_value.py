@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 from ..protocols import TORCH_OPERATIONS, Operations
 from .attention import attend, split_heads
 
@@ -80,6 +80,25 @@ class PreparedInjection:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyValueConfig:
+    """Sizes of a `KeyValueAdapter`.
+
+    token_dim: width of the reference tokens.   dim: width of the tower.   num_layers: its blocks.
+    num_registers: learned extra tokens per block.
+    Raises: ConfigError: a size below 1, or registers below 0.
+    """
+
+    token_dim: int
+    dim: int
+    num_layers: int
+    num_registers: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.token_dim, self.dim, self.num_layers) < 1 or self.num_registers < 0:
+            raise ConfigError(f"adapter: expected positive sizes, got {self}. Correct the configuration.")
+
+
 class KeyValueLayer(nn.Module):
     """Key and value projection of one block; `registers` are learned tokens beside those of the reference."""
 
@@ -111,9 +130,7 @@ class KeyValueLayer(nn.Module):
 class KeyValueAdapter(nn.Module):
     """Cross-attention to reference tokens in every block of a tower.
 
-    Args:
-        token_dim: width of the reference tokens.   dim: width of the tower.   num_layers: its blocks.
-        num_registers: learned extra tokens per block.
+    Args: sizes as in `KeyValueConfig`.
     Parameter names: `layers.{i}.to_k_ip.{weight,bias}`, `layers.{i}.to_v_ip.{weight,bias}`, `layers.{i}.registers`.
     Source: bytedance/lynx@3a6a91a modules/full/attention_processor.py (the block's own norm_k, no RoPE).
     """
@@ -130,11 +147,18 @@ class KeyValueAdapter(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.token_dim = token_dim
+        self.config = KeyValueConfig(
+            token_dim=token_dim, dim=dim, num_layers=num_layers, num_registers=num_registers
+        )
         self.layers = nn.ModuleList(
             KeyValueLayer(token_dim, dim, num_registers, operations=operations, device=device, dtype=dtype)
             for _ in range(num_layers)
         )
+
+    @classmethod
+    def from_config(cls, config: KeyValueConfig) -> KeyValueAdapter:
+        """Make an adapter of the configured sizes."""
+        return cls(config.token_dim, config.dim, config.num_layers, num_registers=config.num_registers)
 
     def init_weights(self, generator: torch.Generator | None = None) -> None:
         """Start for training: Xavier keys, zero values, so that the reference adds nothing at first."""
@@ -155,9 +179,9 @@ class KeyValueAdapter(nn.Module):
         Returns: injection with scale 1 everywhere.
         Raises: ShapeError: wrong token width or another number of blocks.
         """
-        if tokens.ndim != 3 or tokens.shape[-1] != self.token_dim:
+        if tokens.ndim != 3 or tokens.shape[-1] != self.config.token_dim:
             raise ShapeError(
-                f"reference tokens: expected (batch, tokens, {self.token_dim}), got {tuple(tokens.shape)}. "
+                f"reference tokens: expected (batch, tokens, {self.config.token_dim}), got {tuple(tokens.shape)}. "
                 "Use the encoder that belongs to this adapter."
             )
         if len(norms) != len(self.layers):

@@ -1,0 +1,1 @@
+"""Reading and writing weights: headers, detection, strict loads, nano's own parts."""
