@@ -6,14 +6,21 @@ Names are imported on first use, so that `import wan_core` costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoints.load import load_dit
+    from .checkpoints.load import load_dit, load_text_encoder, load_vae
 
-__all__ = ["load_dit"]
+__all__ = ["load_dit", "load_text_encoder", "load_vae"]
 
-_HOMES = {"load_dit": ".checkpoints.load"}
+_HOMES = MappingProxyType(
+    {
+        "load_dit": ".checkpoints.load",
+        "load_text_encoder": ".checkpoints.load",
+        "load_vae": ".checkpoints.load",
+    }
+)
 
 
 def __getattr__(name: str) -> Any:

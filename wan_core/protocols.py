@@ -18,32 +18,32 @@ class Operations(Protocol):
     """
 
     @property
-    def Linear(self) -> LayerFactory:
+    def Linear(self) -> LayerFactory:  # noqa: N802
         """As torch.nn.Linear."""
         ...
 
     @property
-    def LayerNorm(self) -> LayerFactory:
+    def LayerNorm(self) -> LayerFactory:  # noqa: N802
         """As torch.nn.LayerNorm."""
         ...
 
     @property
-    def Conv1d(self) -> LayerFactory:
+    def Conv1d(self) -> LayerFactory:  # noqa: N802
         """As torch.nn.Conv1d."""
         ...
 
     @property
-    def Conv2d(self) -> LayerFactory:
+    def Conv2d(self) -> LayerFactory:  # noqa: N802
         """As torch.nn.Conv2d."""
         ...
 
     @property
-    def Conv3d(self) -> LayerFactory:
+    def Conv3d(self) -> LayerFactory:  # noqa: N802
         """As torch.nn.Conv3d."""
         ...
 
     @property
-    def Embedding(self) -> LayerFactory:
+    def Embedding(self) -> LayerFactory:  # noqa: N802
         """As torch.nn.Embedding."""
         ...
 

@@ -25,7 +25,9 @@ def config_from_json(cls: type[T], data: Any, where: str) -> T:
     Raises: ConfigError: a field is missing or unknown, or the class refuses a value.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{cls.__name__}: expected a JSON object, got {type(data).__name__} in {where}. Rewrite it.")
+        raise ConfigError(
+            f"{cls.__name__}: expected a JSON object, got {type(data).__name__} in {where}. Install the file again."
+        )
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(data) - set(fields))
@@ -38,13 +40,15 @@ def config_from_json(cls: type[T], data: Any, where: str) -> T:
     )
     if unknown or missing:
         raise ConfigError(
-            f"{cls.__name__}: expected fields {sorted(fields)}, got unknown {unknown} and missing {missing} in {where}. "
+            f"{cls.__name__}: expected fields {sorted(fields)}, got unknown {unknown}, missing {missing} in {where}. "
             "The file belongs to another version of this project: update one of them."
         )
     try:
         return cls(**{name: _value(hints[name], value, where) for name, value in data.items()})
     except (TypeError, AttributeError) as error:
-        raise ConfigError(f"{cls.__name__}: expected valid values, got '{error}' in {where}. Rewrite the file.") from error
+        raise ConfigError(
+            f"{cls.__name__}: expected valid values, got '{error}' in {where}. Rewrite the file."
+        ) from error
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

@@ -114,10 +114,12 @@ def _file_size(path: Path) -> int:
         )
     if path.suffix.lower() in PICKLE_SUFFIXES:
         raise CheckpointError(
-            f"weights file: expected .safetensors, got {path.suffix} in {path}. Such a file can run code when it is opened; "
-            "download the safetensors version or convert it."
+            f"weights file: expected .safetensors, got {path.suffix} in {path}. Such a file can run code when it is "
+            "opened; download the safetensors version or convert it."
         )
     try:
         return path.stat().st_size
     except OSError as error:
-        raise CheckpointError(f"weights file: expected a readable file, got '{error}' for {path}. Check it.") from error
+        raise CheckpointError(
+            f"weights file: expected a readable file, got '{error}' for {path}. Check it."
+        ) from error

@@ -31,8 +31,12 @@ PART_KINDS = MappingProxyType(
         "face_encoder": PartKind("identity.config:FaceEncoderConfig", "identity.encoder:FaceEncoder"),
         "resampler": PartKind("identity.config:ResamplerConfig", "identity.resampler:Resampler"),
         "voice": PartKind("voice.config:VoiceEncoderConfig", "voice.encoder:VoiceEncoder"),
-        "identity_adapter": PartKind("ops.key_value:KeyValueConfig", "ops.key_value:KeyValueAdapter.from_config"),
-        "voice_adapter": PartKind("ops.key_value:KeyValueConfig", "ops.key_value:KeyValueAdapter.from_config"),
+        "identity_adapter": PartKind(
+            "ops.key_value:KeyValueConfig", "ops.key_value:KeyValueAdapter.from_config"
+        ),
+        "voice_adapter": PartKind(
+            "ops.key_value:KeyValueConfig", "ops.key_value:KeyValueAdapter.from_config"
+        ),
     }
 )
 

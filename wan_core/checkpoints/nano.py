@@ -87,8 +87,8 @@ def read_part_config(header: Header) -> tuple[str, Any]:
     text = header.metadata.get(METADATA_KEY)
     if text is None:
         raise CheckpointError(
-            f"weights file: expected the metadata '{METADATA_KEY}' of this project's own files, got none in {header.name}. "
-            "Use a file that this project wrote."
+            f"weights file: expected the metadata '{METADATA_KEY}' of this project's own files, got none in "
+            f"{header.name}. Use a file that this project wrote."
         )
     try:
         entry = json.loads(text)

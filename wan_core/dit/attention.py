@@ -18,8 +18,8 @@ from .config import WanConfig
 class OtherTower(NamedTuple):
     """What a tower reads of the other one.
 
-    tokens: (B, L_other, D_other).   query_table, key_table: RoPE of the own and of the other tokens, at the head width of
-    the reading tower.   mask: (L, L_other), bool, or None.
+    tokens: (B, L_other, D_other).   query_table, key_table: RoPE of the own and of the other tokens, at the head width
+    of the reading tower.   mask: (L, L_other), bool, or None.
     """
 
     tokens: Tensor

@@ -51,7 +51,9 @@ class WanBlock(nn.Module):
         own = self.modulation.to(dtype=torch.float32, device=projection.device)
         return (own + projection).unbind(2)
 
-    def attend_self(self, x: Tensor, modulation: tuple[Tensor, ...], table: Tensor, work: torch.dtype) -> Tensor:
+    def attend_self(
+        self, x: Tensor, modulation: tuple[Tensor, ...], table: Tensor, work: torch.dtype
+    ) -> Tensor:
         """Return x (B, L, D) after self-attention."""
         normed = modulated_norm(x, modulation[0], modulation[1], self.eps).to(work)
         return gated_residual(x, self.self_attn(normed, table), modulation[2])

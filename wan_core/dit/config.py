@@ -14,10 +14,11 @@ class WanConfig:
 
     dim, ffn_dim, num_heads, num_layers: sizes of the transformer; dim / num_heads must be even.
     in_channels, out_channels: of the latents (36 / 16 for image-to-video with concatenated conditioning).
-    text_dim: width of the context; text_len: rows that the text encoder pads it to upstream (the model takes any number).
+    text_dim: width of the context; text_len: rows it is padded to upstream (any number works).
     freq_dim: width of the sinusoidal timestep embedding.
     patch_size: three numbers for video, one for a sequence (sound); a sequence must have patch (1,).
     image_dim: width of CLIP image embeddings (Wan2.1 image-to-video: 1280), None for a model without them.
+    image_positions: rows of these embeddings where their positions are learned (first-last-frame: 514), else None.
     prediction: what the last layer gives: the velocity, or the clean sample, which forward turns into a velocity.
     embedding_kernel, embedding_hidden: convolutions that embed a sequence: odd kernel size and inner width (None: Ovi's
         rule, two thirds of 4 * dim rounded up to 256). Not used for video.
@@ -38,13 +39,23 @@ class WanConfig:
     cross_attn_norm: bool = True
     eps: float = 1e-6
     image_dim: int | None = None
+    image_positions: int | None = None
     prediction: Literal["velocity", "sample"] = "velocity"
     embedding_kernel: int = 7
     embedding_hidden: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patch_size", tuple(self.patch_size))
-        names = ("dim", "ffn_dim", "num_heads", "num_layers", "in_channels", "out_channels", "text_dim", "text_len")
+        names = (
+            "dim",
+            "ffn_dim",
+            "num_heads",
+            "num_layers",
+            "in_channels",
+            "out_channels",
+            "text_dim",
+            "text_len",
+        )
         for name in (*names, "freq_dim", "embedding_kernel"):
             _check(getattr(self, name) > 0, name, "a positive number", getattr(self, name))
         _check(self.dim % self.num_heads == 0, "dim", f"a multiple of num_heads {self.num_heads}", self.dim)
@@ -53,9 +64,15 @@ class WanConfig:
         _check(self.embedding_kernel % 2 == 1, "embedding_kernel", "an odd number", self.embedding_kernel)
         is_patch = len(self.patch_size) == 3 and min(self.patch_size) > 0 or self.patch_size == (1,)
         _check(is_patch, "patch_size", "three positive numbers, or (1,) for a sequence", self.patch_size)
-        _check(self.prediction in ("velocity", "sample"), "prediction", "'velocity' or 'sample'", self.prediction)
+        _check(
+            self.prediction in ("velocity", "sample"), "prediction", "'velocity' or 'sample'", self.prediction
+        )
+        has_image = self.image_positions is None or self.image_dim is not None
+        _check(has_image, "image_positions", "None (image_dim is None)", self.image_positions)
         same = self.prediction == "velocity" or self.in_channels == self.out_channels
-        _check(same, "out_channels", f"in_channels {self.in_channels} (prediction 'sample')", self.out_channels)
+        _check(
+            same, "out_channels", f"in_channels {self.in_channels} (prediction 'sample')", self.out_channels
+        )
 
     @property
     def head_dim(self) -> int:
@@ -78,8 +95,8 @@ class JointConfig:
     """A video tower and an audio tower whose blocks read each other.
 
     Sound token j stands at audio_position_scale * j + audio_position_offset, in latent frames of the video.
-    audio_self_stretch: factor on the sound's positions in its own self-attention (1: as in the fusion, Ovi); a small model
-    tells neighbouring tokens apart more easily when they are a whole unit apart.
+    audio_self_stretch: factor on the sound's positions in its own self-attention (1: as in the fusion, Ovi); a small
+    model tells neighbouring tokens apart more easily when they are a whole unit apart.
     fusion_window: a token sees only tokens of the other tower at most this many latent frames away; None: all.
     Raises: ConfigError: the towers differ in the number of blocks, or do not have 3 and 1 axes.
     """
@@ -95,7 +112,9 @@ class JointConfig:
         _check(self.video.ndim == 3, "video.patch_size", "three numbers", self.video.patch_size)
         _check(self.audio.ndim == 1, "audio.patch_size", "(1,)", self.audio.patch_size)
         layers = self.video.num_layers
-        _check(self.audio.num_layers == layers, "audio.num_layers", f"{layers} as video", self.audio.num_layers)
+        _check(
+            self.audio.num_layers == layers, "audio.num_layers", f"{layers} as video", self.audio.num_layers
+        )
         _check(self.video.patch_size[0] == 1, "video.patch_size", "1 along time", self.video.patch_size)
         _check(self.audio_position_scale > 0, "audio_position_scale", "above 0", self.audio_position_scale)
         _check(self.audio_self_stretch > 0, "audio_self_stretch", "above 0", self.audio_self_stretch)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import ShapeError
 from ..ops.norm import modulated_norm
 from ..protocols import Operations
 from .config import WanConfig
@@ -28,11 +29,15 @@ class ConvMLP(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        for name, ins, outs in (("w1", dim, hidden), ("w2", hidden, dim), ("w3", dim, hidden)):
-            conv = operations.Conv1d(
-                ins, outs, kernel, padding=kernel // 2, bias=False, device=device, dtype=dtype
+
+        def conv(width_in: int, width_out: int) -> nn.Module:
+            return operations.Conv1d(
+                width_in, width_out, kernel, padding=kernel // 2, bias=False, device=device, dtype=dtype
             )
-            self.add_module(name, conv)
+
+        self.w1 = conv(dim, hidden)
+        self.w2 = conv(hidden, dim)
+        self.w3 = conv(dim, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return w2(silu(w1 x) * w3 x)."""
@@ -40,12 +45,16 @@ class ConvMLP(nn.Module):
 
 
 class ImageProjection(nn.Module):
-    """CLIP embeddings (B, N, image_dim) to context tokens (B, N, dim); Wan2.1 image-to-video."""
+    """CLIP embeddings (B, N, image_dim) to context tokens (B, N, dim); Wan2.1 image-to-video.
+
+    Args: positions: N of a model with learned positions (embeddings of both frames one after the other), else None.
+    """
 
     def __init__(
         self,
         image_dim: int,
         dim: int,
+        positions: int | None,
         *,
         operations: Operations,
         device: torch.device | str | None,
@@ -59,10 +68,22 @@ class ImageProjection(nn.Module):
             operations.Linear(image_dim, dim, device=device, dtype=dtype),
             operations.LayerNorm(dim, device=device, dtype=dtype),
         )
+        self.emb_pos: nn.Parameter | None = None
+        if positions is not None:
+            self.emb_pos = nn.Parameter(torch.zeros(1, positions, image_dim, device=device, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Project; see the class."""
-        return self.proj(x)
+        """Project; see the class.
+
+        Raises: ShapeError: N is not the number of learned positions.
+        """
+        if self.emb_pos is None:
+            return self.proj(x)
+        if x.shape[1] != self.emb_pos.shape[1]:
+            raise ShapeError(
+                f"image_embeds: expected {self.emb_pos.shape[1]} tokens, got {x.shape[1]}. Join those of both frames."
+            )
+        return self.proj(x + self.emb_pos.to(x))
 
 
 class Head(nn.Module):
@@ -100,10 +121,16 @@ def make_patch_embedding(
     """First layer of a tower: latents (B, C, ...) to (B, dim, grid...)."""
     if config.ndim == 3:
         patch = config.patch_size
-        return operations.Conv3d(config.in_channels, config.dim, patch, stride=patch, device=device, dtype=dtype)
+        return operations.Conv3d(
+            config.in_channels, config.dim, patch, stride=patch, device=device, dtype=dtype
+        )
     kernel = config.embedding_kernel
     return nn.Sequential(
-        operations.Conv1d(config.in_channels, config.dim, kernel, padding=kernel // 2, device=device, dtype=dtype),
+        operations.Conv1d(
+            config.in_channels, config.dim, kernel, padding=kernel // 2, device=device, dtype=dtype
+        ),
         nn.SiLU(),
-        ConvMLP(config.dim, config.sequence_hidden, kernel, operations=operations, device=device, dtype=dtype),
+        ConvMLP(
+            config.dim, config.sequence_hidden, kernel, operations=operations, device=device, dtype=dtype
+        ),
     )

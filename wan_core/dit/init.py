@@ -14,9 +14,9 @@ from .model import WanModel
 def init_weights(model: nn.Module, generator: torch.Generator | None = None) -> None:
     """Initialise a `WanModel` or `JointModel` in place for training.
 
-    Linear and convolution layers Xavier-uniform with zero bias, text and time embeddings normal (0.02), modulation normal
-    (1 / sqrt(dim)), the head zero, and the values read from the other tower zero: at first each tower works alone and
-    predicts zero.
+    Linear and convolution layers Xavier-uniform with zero bias, text and time embeddings normal (0.02), modulation
+    normal (1 / sqrt(dim)), the head zero, and the values read from the other tower zero: at first each tower works
+    alone and predicts zero.
 
     Args: generator: on the device of the parameters; the result depends on nothing else.
     Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py init_weights. Differs: fusion values start at zero.

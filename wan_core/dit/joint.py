@@ -21,8 +21,8 @@ class JointModel(nn.Module):
 
     Each block: both towers attend to themselves; then each reads text, references and the other tower's tokens as they
     stand after that self-attention; then the feed-forward layers. Parameters: `video_model.*` and `audio_model.*`.
-    Source: character-ai/Ovi@5b69b25 ovi/modules/fusion.py. Differs: towers of different width, a window of time for what
-    a token may read, separate timesteps, float32 norms and tables.
+    Source: character-ai/Ovi@5b69b25 ovi/modules/fusion.py. Differs: towers of different width, a window of time for
+    what a token may read, separate timesteps, float32 norms and tables.
     """
 
     def __init__(
@@ -36,8 +36,12 @@ class JointModel(nn.Module):
         super().__init__()
         self.config = config
         video, audio = config.video, config.audio
-        self.video_model = WanModel(video, other_dim=audio.dim, operations=operations, device=device, dtype=dtype)
-        self.audio_model = WanModel(audio, other_dim=video.dim, operations=operations, device=device, dtype=dtype)
+        self.video_model = WanModel(
+            video, other_dim=audio.dim, operations=operations, device=device, dtype=dtype
+        )
+        self.audio_model = WanModel(
+            audio, other_dim=video.dim, operations=operations, device=device, dtype=dtype
+        )
 
     def forward(
         self,
@@ -55,7 +59,8 @@ class JointModel(nn.Module):
         Args:
             latents: video (B, C, F, H, W) and audio (B, C_a, T_a); without audio the video tower runs alone.
             timesteps: video (B,) or (B, F), and audio (B,) or (B, T_a); range [0, 1000].
-            context: text embedding of the video, (B or 1, L, text_dim); audio_context: of the sound, by default the same.
+            context: text embedding of the video, (B or 1, L, text_dim).
+            audio_context: text embedding of the sound; None: the same.
             video_injections, audio_injections: references of each tower.
             fuse: False lets neither tower read the other.
         Returns: velocities with the shapes of `latents`.
@@ -113,7 +118,9 @@ class JointModel(nn.Module):
             to_audio = OtherTower(v, audio_table, video_keys, audio_mask) if fuse else None
             a = audio_block.attend_context(a, audio.context, None, to_audio, audio_injections, index)
             a = audio_block.feed_forward(a, a_mod, audio.work)
-            v = video_block.attend_context(v, video.context, video.image_context, to_video, video_injections, index)
+            v = video_block.attend_context(
+                v, video.context, video.image_context, to_video, video_injections, index
+            )
             v = video_block.feed_forward(v, v_mod, video.work)
         return v, a
 

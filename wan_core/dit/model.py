@@ -18,7 +18,7 @@ from .block import WanBlock
 from .config import WanConfig
 from .embed import Head, ImageProjection, make_patch_embedding
 
-#: Below this fraction of noise a clean-sample prediction is divided by the fraction itself no more.
+#: A clean-sample prediction is turned into a velocity by dividing by the fraction of noise, but by no less than this.
 MIN_SIGMA = 0.05
 
 
@@ -46,8 +46,8 @@ class WanModel(nn.Module):
         config: sizes.
         other_dim: width of the other tower when this one is part of a `JointModel`, else None.
         operations: namespace that layers are made from.
-    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py WanModel. Differs: tables and timestep modulation are made once
-    per forward, a timestep may be given per latent frame, injections add to the cross-attention.
+    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py WanModel. Differs: tables and timestep modulation are made
+    once per forward, a timestep may be given per latent frame, injections add to the cross-attention.
     """
 
     def __init__(
@@ -78,7 +78,12 @@ class WanModel(nn.Module):
         )
         if config.image_dim is not None:
             self.img_emb = ImageProjection(
-                config.image_dim, dim, operations=operations, device=device, dtype=dtype
+                config.image_dim,
+                dim,
+                config.image_positions,
+                operations=operations,
+                device=device,
+                dtype=dtype,
             )
         self.blocks = nn.ModuleList(
             WanBlock(config, other_dim, operations=operations, device=device, dtype=dtype)
@@ -191,7 +196,7 @@ class WanModel(nn.Module):
         )
 
     def _working_dtype(self, latents: Tensor) -> torch.dtype:
-        """Dtype of the layers' inputs: that of plain torch.nn weights; other namespaces convert to that of the latents."""
+        """Dtype of the layers' inputs: that of plain torch.nn weights; other layers convert to that of the latents."""
         layer = self.time_embedding[0]
         return layer.weight.dtype if type(layer) is nn.Linear else latents.dtype
 
@@ -206,9 +211,10 @@ class WanModel(nn.Module):
         _check_tokens("context", context, latents.shape[0], config.text_dim)
         if (image_embeds is None) != (config.image_dim is None):
             expected = "none" if config.image_dim is None else f"(batch, tokens, {config.image_dim})"
+            got = "none" if image_embeds is None else tuple(image_embeds.shape)
             raise ShapeError(
-                f"image_embeds: expected {expected}, got {None if image_embeds is None else tuple(image_embeds.shape)}. "
-                "Only Wan2.1 image-to-video models take CLIP embeddings, and these need them."
+                f"image_embeds: expected {expected}, got {got}. Only Wan2.1 image-to-video models take CLIP "
+                "embeddings, and these need them."
             )
         if image_embeds is not None and config.image_dim is not None:
             _check_tokens("image_embeds", image_embeds, latents.shape[0], config.image_dim)

@@ -63,14 +63,18 @@ class PreparedInjection:
         count = len(self.keys)
         scales = tuple(float(s) for s in scale) if isinstance(scale, Sequence) else (float(scale),) * count
         if len(scales) != count:
-            raise ShapeError(f"scale: expected {count} numbers, one per block, got {len(scales)}. Give one per block.")
+            raise ShapeError(
+                f"scale: expected {count} numbers, one per block, got {len(scales)}. Give one per block."
+            )
         return replace(self, scales=scales)
 
     def with_batch_scale(self, batch_scale: Tensor | None) -> PreparedInjection:
         """Return the same reference with a factor per sample, (B,), or without one."""
         return replace(self, batch_scale=batch_scale)
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PreparedInjection:
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> PreparedInjection:
         """Return a copy on another device or in another dtype."""
         return replace(
             self,
@@ -117,7 +121,9 @@ class KeyValueLayer(nn.Module):
         self.to_v_ip = operations.Linear(token_dim, dim, device=device, dtype=dtype)
         self.registers: nn.Parameter | None = None
         if num_registers:
-            self.registers = nn.Parameter(torch.zeros(1, num_registers, token_dim, device=device, dtype=dtype))
+            self.registers = nn.Parameter(
+                torch.zeros(1, num_registers, token_dim, device=device, dtype=dtype)
+            )
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Project tokens (B, N, token_dim) to key and value, (B, N + registers, dim) each."""

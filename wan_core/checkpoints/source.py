@@ -1,0 +1,101 @@
+"""What a path leads to: a file, a sharded index, or a folder as Diffusers and the original releases lay it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from .header import DAMAGED, Header, TensorInfo, read_header
+
+INDEX_SUFFIX = ".safetensors.index.json"
+CONFIG_NAME = "config.json"
+MODEL_CLASSES = ("WanTransformer3DModel", "WanModel")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Header of everything under a path, and the `config.json` beside the weights (empty where there is none)."""
+
+    header: Header
+    config: Mapping[str, Any]
+
+
+def open_source(path: Path | str) -> Source:
+    """Find the weights that a path means and read their headers; no tensor is read.
+
+    Args: path: a .safetensors file, an index (.safetensors.index.json), a folder with either and a config.json, or a
+        Diffusers pipeline folder (its `transformer` is taken).
+    Raises: CheckpointError: nothing there, several candidates, a missing shard, a damaged file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = _weights_in(path)
+    if path.name.endswith(".json"):
+        header = _read_index(path)
+    elif path.suffix.lower() == ".gguf":
+        raise CheckpointError(
+            f"weights file: expected .safetensors, got the GGUF file {path}. Use a safetensors version of the model."
+        )
+    else:
+        header = read_header(path)
+    return Source(header, _read_config(path.parent / CONFIG_NAME))
+
+
+def _weights_in(folder: Path) -> Path:
+    if (folder / "model_index.json").is_file() and (folder / "transformer").is_dir():
+        folder = folder / "transformer"
+    found = sorted(folder.glob(f"*{INDEX_SUFFIX}")) or sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found) or "none"
+        raise CheckpointError(
+            f"weights folder: expected one index or one .safetensors file, got {names} in {folder}. "
+            "Name the file itself."
+        )
+    return found[0]
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"JSON file: expected readable JSON, got '{error}' in {path}. {DAMAGED}"
+        ) from error
+    if not isinstance(data, dict):
+        raise CheckpointError(
+            f"JSON file: expected an object, got {type(data).__name__} in {path}. {DAMAGED}"
+        )
+    return data
+
+
+def _read_index(path: Path) -> Header:
+    shards = _read_json(path).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise CheckpointError(f"index: expected the entry 'weight_map', got none in {path}. {DAMAGED}")
+    tensors: dict[str, TensorInfo] = {}
+    files: dict[str, Path] = {}
+    metadata: dict[str, str] = {}
+    for name in sorted({str(shard) for shard in shards.values()}):
+        shard = read_header(path.parent / Path(name).name)
+        metadata.update(shard.metadata)
+        tensors.update(shard.tensors)
+        files.update(shard.files)
+    lost = sorted(set(shards) - set(tensors))
+    if lost:
+        raise CheckpointError(
+            f"index: expected tensor {lost[0]} (and {len(lost) - 1} more) in its shards, got shards without it in "
+            f"{path}. {DAMAGED}"
+        )
+    return Header(tensors, files, metadata, str(path))
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    """Entries of the config.json beside the weights when it describes a Wan transformer, else nothing."""
+    if not path.is_file():
+        return {}
+    data = _read_json(path)
+    return data if data.get("_class_name") in MODEL_CLASSES else {}
