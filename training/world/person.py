@@ -228,7 +228,7 @@ def paint_person(person: Tensor, behind: Planes, size: int) -> tuple[Planes, Ten
     cap = torch.maximum(cap + ripple, (hy - line) * 0.85)
     cap = torch.maximum(cap, hy - 3.0)
     gloss = 1.0 + 0.16 * (1.0 - ((hx - 4.0 * v["light_x"]) ** 2 + (hy + 11.0) ** 2 * 2.5) / 60.0).clamp(0.0, 1.0)
-    gloss = gloss * (1.0 - 0.10 * v["curl"] * torch.sin(hx * 1.9) * torch.sin(hy * 1.9))
+    gloss = gloss * (1.0 - 0.10 * v["curl"] * torch.sin(hx * 1.2) * torch.sin(hy * 1.2))
     crown = cover(cap, soft)
     planes = blend(planes, shade(hair, gloss), crown)
 
