@@ -10,7 +10,9 @@ from ..errors import ConfigError
 def _require_positive(owner: str, **values: int) -> None:
     for name, value in values.items():
         if value < 1:
-            raise ConfigError(f"{owner}.{name}: expected a whole number >= 1, got {value}. Correct the configuration.")
+            raise ConfigError(
+                f"{owner}.{name}: expected a whole number >= 1, got {value}. Correct the configuration."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,7 +142,9 @@ def choose_face(boxes: list[FaceBox], index: int | None = None) -> tuple[FaceBox
     if index is None:
         if len(boxes) == 1:
             return boxes[0], ""
-        return boxes[0], f"{len(boxes)} faces found; the largest is used. Choose another with --face 2 and so on."
+        return boxes[
+            0
+        ], f"{len(boxes)} faces found; the largest is used. Choose another with --face 2 and so on."
     if not 1 <= index <= len(boxes):
         raise InputError(
             f"face: expected a number from 1 to {len(boxes)} (1 is the largest), got {index}. "
@@ -170,7 +172,9 @@ def crop_face(image: Tensor | NDArray[np.uint8], box: FaceBox, size: int = 64, f
     """
     pixels = _as_channels_first(image)
     if size < 1 or factor <= 0:
-        raise InputError(f"crop: expected size >= 1 and factor > 0, got {size} and {factor}. Correct the numbers.")
+        raise InputError(
+            f"crop: expected size >= 1 and factor > 0, got {size} and {factor}. Correct the numbers."
+        )
     height, width = pixels.shape[1:]
     side = max(1, round(max(box.width, box.height) * (1.0 if box.is_whole else factor)))
     left = round(box.left + box.width / 2 - side / 2)

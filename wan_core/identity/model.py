@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ShapeError
-from ..protocols import Operations
+from ..protocols import TORCH_OPERATIONS, Operations
 from .config import IdentityConfig
 from .encoder import FaceEncoder
 from .resampler import Resampler
@@ -26,7 +26,7 @@ class IdentityEncoder(nn.Module):
         self,
         config: IdentityConfig,
         *,
-        operations: Operations = nn,
+        operations: Operations = TORCH_OPERATIONS,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:

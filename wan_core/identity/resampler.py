@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ShapeError
-from ..protocols import Operations
+from ..protocols import TORCH_OPERATIONS, Operations
 from .config import ResamplerConfig
 
 
@@ -62,14 +62,16 @@ class Resampler(nn.Module):
         self,
         config: ResamplerConfig,
         *,
-        operations: Operations = nn,
+        operations: Operations = TORCH_OPERATIONS,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         dim, inner = config.dim, config.ff_mult * config.dim
-        self.latents = nn.Parameter(torch.randn(1, config.queries, dim, device=device, dtype=dtype) / dim**0.5)
+        self.latents = nn.Parameter(
+            torch.randn(1, config.queries, dim, device=device, dtype=dtype) / dim**0.5
+        )
         self.proj_in = operations.Linear(config.in_dim, dim, device=device, dtype=dtype)
         self.layers = nn.ModuleList()
         for _ in range(config.depth):
@@ -79,7 +81,9 @@ class Resampler(nn.Module):
                 nn.GELU(),
                 operations.Linear(inner, dim, bias=False, device=device, dtype=dtype),
             )
-            self.layers.append(nn.ModuleList((_ReadAttention(config, operations, device, dtype), feed_forward)))
+            self.layers.append(
+                nn.ModuleList((_ReadAttention(config, operations, device, dtype), feed_forward))
+            )
         self.proj_out = operations.Linear(dim, config.out_dim, device=device, dtype=dtype)
         self.norm_out = operations.LayerNorm(config.out_dim, device=device, dtype=dtype)
 

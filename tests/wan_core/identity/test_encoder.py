@@ -93,4 +93,6 @@ def test_identity_encoder_reads_several_photos_and_knows_nobody() -> None:
     assert torch.allclose(tokens, shuffled, atol=1e-5)
     assert torch.equal(model.absent(2), model.resampler(torch.zeros(2, 1, 8)))
     with pytest.raises(ConfigError, match="expected 8"):
-        IdentityConfig(face=face, resampler=ResamplerConfig(dim=16, depth=1, heads=2, queries=3, in_dim=9, out_dim=10))
+        IdentityConfig(
+            face=face, resampler=ResamplerConfig(dim=16, depth=1, heads=2, queries=3, in_dim=9, out_dim=10)
+        )

@@ -63,7 +63,9 @@ def test_a_sliver_has_no_face() -> None:
 
 
 def test_two_faces_largest_first_and_a_note(astronaut: NDArray[np.uint8]) -> None:
-    both = np.concatenate((np.pad(astronaut[::2, ::2], ((0, 160), (0, 0), (0, 0)), mode="edge"), astronaut), axis=1)
+    both = np.concatenate(
+        (np.pad(astronaut[::2, ::2], ((0, 160), (0, 0), (0, 0)), mode="edge"), astronaut), axis=1
+    )
     faces = find_faces(both)
     assert len(faces) == 2
     assert faces[0].area > 2 * faces[1].area
@@ -113,7 +115,9 @@ def test_beyond_the_edge_the_edge_repeats() -> None:
 
 
 def test_huge_factor_needs_no_huge_memory() -> None:
-    crop = crop_face(np.full((300, 300, 3), 255, np.uint8), FaceBox(100, 100, 100, 100), size=16, factor=500.0)
+    crop = crop_face(
+        np.full((300, 300, 3), 255, np.uint8), FaceBox(100, 100, 100, 100), size=16, factor=500.0
+    )
     assert torch.allclose(crop, torch.ones(3, 16, 16))
 
 

@@ -23,12 +23,16 @@ def golden() -> dict[str, torch.Tensor]:
 def resampler(golden: dict[str, torch.Tensor]) -> Resampler:
     model = Resampler(ResamplerConfig(dim=64, depth=2, heads=4, queries=5, in_dim=24, out_dim=48))
     prefix = "weights."
-    model.load_state_dict({key.removeprefix(prefix): value for key, value in golden.items() if key.startswith(prefix)})
+    model.load_state_dict(
+        {key.removeprefix(prefix): value for key, value in golden.items() if key.startswith(prefix)}
+    )
     return model
 
 
 @pytest.mark.parametrize(("given", "expected"), [("embeds", "output"), ("zero", "absent")])
-def test_equals_lynx(resampler: Resampler, golden: dict[str, torch.Tensor], given: str, expected: str) -> None:
+def test_equals_lynx(
+    resampler: Resampler, golden: dict[str, torch.Tensor], given: str, expected: str
+) -> None:
     embeds = golden["embeds"] if given == "embeds" else torch.zeros(3, 1, 24)
     with torch.no_grad():
         error = (resampler(embeds) - golden[expected]).norm() / golden[expected].norm()

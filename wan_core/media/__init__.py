@@ -1,0 +1,24 @@
+"""Media: photos, sound and clips from and to files."""
+
+from __future__ import annotations
+
+from .files import plan_output, write_bytes
+from .photos import Photo, read_photo
+from .sound import Sound, check_voice, read_sound, read_voice, resample
+from .video_file import DecodedClip, encode_video, read_video, write_video
+
+__all__ = [
+    "DecodedClip",
+    "Photo",
+    "Sound",
+    "check_voice",
+    "encode_video",
+    "plan_output",
+    "read_photo",
+    "read_sound",
+    "read_video",
+    "read_voice",
+    "resample",
+    "write_bytes",
+    "write_video",
+]

@@ -1,0 +1,216 @@
+"""Clips as MP4 files: H.264 picture, AAC sound of the same length, and a tag that says the clip is synthetic."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import av
+import numpy as np
+import torch
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import InputError, MissingDependencyError
+from ..types import AudioClip
+from .files import write_bytes
+from .sound import resample
+
+AAC_RATE = 48_000
+"""Hz of the written sound; one AAC frame is 1,024 samples, 21 ms."""
+
+_AAC_FRAME = 1024
+_BT709 = 1
+_TV_RANGE = 1
+_QUALITY = "14"
+
+
+class DecodedClip(NamedTuple):
+    """A clip read back: `frames` (F, H, W, 3) uint8 RGB, `fps`, and the container's `metadata`."""
+
+    frames: Tensor
+    fps: float
+    metadata: dict[str, str]
+
+
+def write_video(
+    path: str | Path,
+    video: Tensor,
+    fps: float,
+    audio: AudioClip | None = None,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a clip as MP4, at once or not at all.
+
+    The sound is cut, or filled with silence, to the length of the picture. An odd width or height gets one repeated
+    row or column, since H.264's usual pixel format wants even sizes.
+
+    Args:
+        path: the file; see `wan_core.media.files.write_bytes` for what happens to an existing one.
+        video: (1, 3, F, H, W) or (3, F, H, W), RGB in [-1, 1].
+        fps: frames a second, > 0.
+        audio: (channels, samples); None writes a silent file without a sound track.
+        metadata: tags of the container, such as `comment`.
+        overwrite: replace an existing file.
+    Returns:
+        The path written.
+    Raises:
+        InputError: wrong shape, no frame, values or samples that are not finite, or fps not positive.
+        OutputError: the file can't be written; nothing is left behind.
+        MissingDependencyError: PyAV lacks the encoders.
+    """
+    return write_bytes(path, encode_video(video, fps, audio, metadata=metadata), overwrite=overwrite)
+
+
+def encode_video(
+    video: Tensor, fps: float, audio: AudioClip | None = None, *, metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Encode a clip as the bytes of an MP4 file; arguments and errors as `write_video`."""
+    frames = _to_frames(video)
+    if not 0 < fps <= 1000:
+        raise InputError(f"fps: expected more than 0 and at most 1000, got {fps}. Give the frames a second.")
+    rate = Fraction(fps).limit_denominator(1001)
+    sound = None if audio is None else _fit_sound(audio, len(frames) / rate)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"movflags": "+use_metadata_tags"}) as opened:
+        container = cast(OutputContainer, opened)
+        container.metadata.update(metadata or {})
+        picture_stream, sound_stream = _add_streams(container, frames.shape[1:3], rate, sound is not None)
+        # Picture and sound alternate by time, as players like to read them.
+        written = 0
+        for number, frame in enumerate(frames):
+            _encode_frame(container, picture_stream, frame, number)
+            if sound is not None and sound_stream is not None:
+                due = min(len(sound), round((number + 1) / rate * AAC_RATE))
+                while written < due:
+                    _encode_sound(
+                        container, sound_stream, sound[written : min(written + _AAC_FRAME, due)], written
+                    )
+                    written = min(written + _AAC_FRAME, due)
+        for stream in (picture_stream, sound_stream):
+            if stream is not None:
+                container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def read_video(path: str | Path, max_frames: int = 2000) -> DecodedClip:
+    """Read the frames of a clip.
+
+    Args:
+        path: any video that PyAV reads.
+        max_frames: what is read at most.
+    Returns:
+        The frames, their rate and the container's tags.
+    Raises:
+        InputError: missing, damaged, or no picture in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"video: expected a file, got none at {path}. Check the path.")
+    try:
+        with av.open(str(path), metadata_errors="ignore") as container:
+            if not container.streams.video:
+                raise InputError(
+                    f"video: expected a picture, got a file without one in {path}. Use a video file."
+                )
+            stream = container.streams.video[0]
+            fps = float(stream.average_rate or stream.base_rate or 0)
+            frames: list[NDArray[np.uint8]] = []
+            for frame in container.decode(stream):
+                frames.append(frame.to_ndarray(format="rgb24"))
+                if len(frames) == max_frames:
+                    break
+            tags = {str(key).lower(): str(value) for key, value in container.metadata.items()}
+    except (FFmpegError, OSError) as error:
+        raise InputError(
+            f"video: expected a readable video, got {error} in {path}. Convert it to MP4 and use that file."
+        ) from error
+    if not frames:
+        raise InputError(f"video: expected at least one frame, got none in {path}. Use another file.")
+    return DecodedClip(torch.from_numpy(np.stack(frames)), fps, tags)
+
+
+def _to_frames(video: Tensor) -> NDArray[np.uint8]:
+    """(1, 3, F, H, W) or (3, F, H, W) in [-1, 1] -> (F, H, W, 3) uint8 of even sizes."""
+    clip = video[0] if video.ndim == 5 and video.shape[0] == 1 else video
+    if clip.ndim != 4 or clip.shape[0] != 3 or 0 in clip.shape:
+        raise InputError(
+            f"video: expected (1, 3, F, H, W) or (3, F, H, W), got {tuple(video.shape)}. Write one clip at a time."
+        )
+    clip = clip.detach().float().cpu()
+    bad = int((~torch.isfinite(clip)).sum())
+    if bad:
+        raise InputError(
+            f"video: expected finite pixels, got {bad} that are not. Sample again with another seed."
+        )
+    odd_height, odd_width = clip.shape[2] % 2, clip.shape[3] % 2
+    if odd_height or odd_width:
+        clip = functional.pad(clip, (0, odd_width, 0, odd_height), mode="replicate")
+    return ((clip.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).contiguous().numpy()
+
+
+def _fit_sound(audio: AudioClip, seconds: Fraction) -> NDArray[np.float32]:
+    """Sound as mono at the AAC rate, exactly as long as the picture."""
+    bad = int((~torch.isfinite(audio.waveform)).sum())
+    if bad:
+        raise InputError(
+            f"audio: expected finite samples, got {bad} that are not. Sample again with another seed."
+        )
+    mono = resample(AudioClip(audio.waveform.detach().float().cpu(), audio.sample_rate), AAC_RATE).waveform[0]
+    length = round(seconds * AAC_RATE)
+    fitted = functional.pad(mono[:length], (0, max(0, length - mono.shape[0])))
+    return fitted.clamp(-1, 1).numpy()
+
+
+def _add_streams(
+    container: OutputContainer, size: tuple[int, ...], rate: Fraction, has_sound: bool
+) -> tuple[VideoStream, AudioStream | None]:
+    try:
+        picture = container.add_stream("libx264", rate=rate)
+        sound = container.add_stream("aac", rate=AAC_RATE) if has_sound else None
+    except (FFmpegError, ValueError) as error:
+        raise MissingDependencyError(
+            f"PyAV: expected the encoders libx264 and aac, got {error}. Run: pip install --upgrade av"
+        ) from error
+    picture.height, picture.width = size[0], size[1]
+    picture.pix_fmt = "yuv420p"
+    picture.options = {"crf": _QUALITY, "preset": "medium"}
+    context = picture.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = _BT709
+    context.color_range = _TV_RANGE
+    if sound is not None:
+        sound.codec_context.layout = "mono"
+        sound.codec_context.bit_rate = 96_000
+    return picture, sound
+
+
+def _encode_frame(
+    container: OutputContainer, stream: VideoStream, pixels: NDArray[np.uint8], number: int
+) -> None:
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    frame = frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_TV_RANGE)
+    frame.pts = number
+    frame.time_base = 1 / Fraction(stream.codec_context.framerate)
+    container.mux(stream.encode(frame))
+
+
+def _encode_sound(
+    container: OutputContainer, stream: AudioStream, samples: NDArray[np.float32], start: int
+) -> None:
+    frame = AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+    frame.sample_rate = AAC_RATE
+    frame.pts = start
+    frame.time_base = Fraction(1, AAC_RATE)
+    container.mux(stream.encode(frame))
