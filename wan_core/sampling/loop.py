@@ -50,6 +50,7 @@ class StepInfo:
     Attributes:
         index: number of the finished step, from 0.   total: steps of the run.
         sigmas: video and audio sigma that the step began at; audio is None without sound.
+        is_moving: whether video and audio changed in this step, or waited.
         latents: latents after the step.
         denoised: estimate of the clean latents made in this step; a modality that waits shows its latents.
     """
@@ -57,6 +58,7 @@ class StepInfo:
     index: int
     total: int
     sigmas: tuple[float, float | None]
+    is_moving: tuple[bool, bool]
     latents: AVLatents
     denoised: AVLatents
 
@@ -157,7 +159,7 @@ def sample(
         latents = AVLatents(_keep_first(video, first_frame), audio)
         if callback is not None:
             denoised = AVLatents(_keep_first(denoised_video, first_frame), denoised_audio)
-            callback(StepInfo(index, total, start, latents, denoised))
+            callback(StepInfo(index, total, start, moving, latents, denoised))
     return latents
 
 

@@ -46,7 +46,7 @@ class ParsedPrompt:
     token_ids: tuple[int, ...]
 
 
-def parse_prompt(text: str) -> ParsedPrompt:
+def parse_prompt(text: str, what: str = "prompt") -> ParsedPrompt:
     """Read a prompt with nano's closed vocabulary.
 
     The speech is what stands in quotes or after `says:`; the rest is searched for one scene, one action (synonyms and
@@ -54,7 +54,7 @@ def parse_prompt(text: str) -> ParsedPrompt:
     silently. An empty prompt is allowed and gives no tokens.
 
     Args:
-        text: the user's prompt.
+        text: the user's prompt.   what: what errors call it.
     Returns:
         The `ParsedPrompt`.
     Raises:
@@ -73,7 +73,7 @@ def parse_prompt(text: str) -> ParsedPrompt:
     unknown = tuple(dict.fromkeys(word for word in words if not _is_known(word)))
     if not (scenes or actions or speech_words or characters):
         raise InputError(
-            f"prompt: expected at least one word that nano knows, got {text.strip()[:80]!r}. "
+            f"{what}: expected at least one word that nano knows, got {text.strip()[:80]!r}. "
             f"Nano knows: {known_words()}."
         )
     notes = [*split_notes, *speech_notes]

@@ -66,6 +66,7 @@ def test_lead_waits_and_shows_the_model_each_modalitys_own_time() -> None:
     sample(denoiser, NOISE, sigmas, GuidanceChain(0.5), callback=seen.append)
     assert [float(t.video[0]) for t in denoiser.timesteps] == [1000.0, 1000.0, 500.0]
     assert [float(t.audio[0]) for t in denoiser.timesteps] == [1000.0, 500.0, 0.0]
+    assert [info.is_moving for info in seen] == [(False, True), (True, True), (True, False)]
     assert torch.equal(seen[0].latents.video, NOISE.video)
     assert not torch.equal(seen[0].latents.audio, NOISE.audio)
     assert torch.equal(seen[1].latents.audio, seen[2].latents.audio)
@@ -133,7 +134,7 @@ def test_callback_reports_steps_and_an_estimate() -> None:
     seen: list[StepInfo] = []
     sample(PointDenoiser(), NOISE, SIGMAS, GuidanceChain(0.5), callback=seen.append)
     assert [(info.index, info.total) for info in seen] == [(0, 4), (1, 4), (2, 4), (3, 4)]
-    assert seen[0].sigmas == (1.0, 1.0)
+    assert seen[0].sigmas == (1.0, 1.0) and seen[0].is_moving == (True, True)
     for info in seen:
         torch.testing.assert_close(info.denoised.video, torch.full_like(NOISE.video, 0.5), rtol=0, atol=1e-4)
         torch.testing.assert_close(info.denoised.audio, torch.full_like(NOISE.audio, -0.5), rtol=0, atol=1e-4)
