@@ -105,7 +105,10 @@ class PictureJudge(nn.Module):
         self.scene = nn.Linear(224, len(SCENES))
         self.pose = nn.Linear(224, len(POSE_READINGS))
         self.action = nn.Sequential(
-            nn.Conv1d(len(POSE_READINGS), 32, 5, padding=2), nn.ReLU(), nn.Conv1d(32, 32, 5, padding=2), nn.ReLU()
+            nn.Conv1d(len(POSE_READINGS), 32, 5, padding=2),
+            nn.ReLU(),
+            nn.Conv1d(32, 32, 5, padding=2),
+            nn.ReLU(),
         )
         self.action_head = nn.Linear(64, len(ACTIONS))
         self.register_buffer("factor_error", torch.ones(len(FACTOR_NAMES)))
@@ -117,7 +120,9 @@ class PictureJudge(nn.Module):
 
     def classify_motion(self, poses: Tensor) -> Tensor:
         """Return action logits (N, actions) of pose readings (N, F, len(POSE_READINGS))."""
-        steady = torch.cat([poses[..., :-2] - poses[..., :-2].mean(dim=1, keepdim=True), poses[..., -2:]], dim=-1)
+        steady = torch.cat(
+            [poses[..., :-2] - poses[..., :-2].mean(dim=1, keepdim=True), poses[..., -2:]], dim=-1
+        )
         hidden = self.action(steady.transpose(1, 2))
         return self.action_head(torch.cat([hidden.mean(dim=2), hidden.amax(dim=2)], dim=1))
 
@@ -152,7 +157,9 @@ class PictureJudge(nn.Module):
         Raises: ShapeError: another shape.
         """
         if clips.ndim != 5:
-            raise ShapeError(f"clips: expected (N, 3, F, {SIZE}, {SIZE}), got {tuple(clips.shape)}. Add a batch axis.")
+            raise ShapeError(
+                f"clips: expected (N, 3, F, {SIZE}, {SIZE}), got {tuple(clips.shape)}. Add a batch axis."
+            )
         count, _, frames = clips.shape[:3]
         readings = self.read(clips.transpose(1, 2).flatten(0, 1))
         return self.classify_motion(readings.pose.view(count, frames, -1))
@@ -201,7 +208,9 @@ def load_picture_judge(path: Path = JUDGE_PATH) -> PictureJudge:
             )
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     judge = PictureJudge()
-    judge.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True)
+    judge.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True
+    )
     return judge.train(False).requires_grad_(False)
 
 

@@ -123,7 +123,9 @@ def train_frames(judge: PictureJudge, steps: int, seed: int, checkpoint: Path, p
             optimizer.step()
         if (step + 1) % _CHECKPOINT_EVERY == 0:
             _save(judge, optimizer, checkpoint, step + 1)
-            print(f"step {step + 1}/{steps} loss {loss.item():.4f} {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"step {step + 1}/{steps} loss {loss.item():.4f} {time.monotonic() - began:.0f} s", flush=True
+            )
 
 
 def _save(judge: PictureJudge, optimizer: torch.optim.Optimizer, path: Path, step: int) -> None:
@@ -160,12 +162,16 @@ def draw_clips(count: int, generator: torch.Generator, painter: Painter) -> tupl
     for part in torch.arange(count * FRAMES).split(BATCH):
         full = torch.cat([part, part.new_zeros(BATCH - len(part))])  # one batch size, one compilation
         pose = motion.map(lambda value, full=full: value[full])
-        drawn = render(identity.select(rows[full]), pose, scene[full], style[full], light[full], painter=painter)
+        drawn = render(
+            identity.select(rows[full]), pose, scene[full], style[full], light[full], painter=painter
+        )
         parts.append(drawn[: len(part)])
     return torch.cat(parts), action
 
 
-def train_actions(judge: PictureJudge, seed: int, painter: Painter, *, clips: int = 640, rounds: int = 400) -> None:
+def train_actions(
+    judge: PictureJudge, seed: int, painter: Painter, *, clips: int = 640, rounds: int = 400
+) -> None:
     """Train the movement classifier on the judge's own readings of drawn clips, half of them softened."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + 900_001)
     frames, action = draw_clips(clips, generator, painter)
@@ -202,7 +208,10 @@ def measure(judge: PictureJudge, seed: int, painter: Painter, *, softened: bool)
     result: dict[str, float] = {}
     for title, names in (("top1_of_16", FACTOR_NAMES), ("top1_of_16_face", face_factors())):
         groups = zip(read.factors.split(16), true.split(16), strict=True)
-        hits = [(judge.identity_distance(r, t, names).argmin(1) == torch.arange(16)).float().mean() for r, t in groups]
+        hits = [
+            (judge.identity_distance(r, t, names).argmin(1) == torch.arange(16)).float().mean()
+            for r, t in groups
+        ]
         result[title] = torch.stack(hits).mean().item()
     result["scene"] = (read.scene_logits.argmax(1) == scene).float().mean().item()
     result["action"] = (judge.read_action(clip_frames.view(96, FRAMES, 3, 64, 64).transpose(1, 2)).argmax(1) == action
@@ -229,7 +238,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=JUDGE_PATH)
     parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--measure-only", action="store_true", help="measure the saved judge on the drawings of --seed")
+    parser.add_argument(
+        "--measure-only", action="store_true", help="measure the saved judge on the drawings of --seed"
+    )
     parser.add_argument("--no-compile", action="store_true", help="draw without the compiler")
     arguments = parser.parse_args()
     painter = paint if arguments.no_compile else compile_painter()

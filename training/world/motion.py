@@ -85,7 +85,9 @@ def rest_pose(count: int, device: torch.device) -> Motion:
     return Motion(*(zeros + 1.0 if name == "zoom" else zeros for name in POSE_NAMES))
 
 
-def sample_motion(action_index: Tensor, mouth: Tensor, generator: torch.Generator, *, fps: float = 8.0) -> Motion:
+def sample_motion(
+    action_index: Tensor, mouth: Tensor, generator: torch.Generator, *, fps: float = 8.0
+) -> Motion:
     """Draw one movement per clip, with random phase, speed and extent.
 
     Args:
@@ -121,7 +123,9 @@ def sample_motion(action_index: Tensor, mouth: Tensor, generator: torch.Generato
     shake = shakes * wave(1.0, 1.5) * between(0.85, 1.0)
     lean = sways * wave(0.6, 0.85) * between(0.8, 1.0)
     swing = wave(1.4, 2.0) * between(0.75, 1.0)
-    raised = waves * (0.35 + 0.65 * (time / between(0.12, 0.4)).clamp(0.0, 1.0) + between(0.0, 0.65)).clamp(0.0, 1.0)
+    raised = waves * (0.35 + 0.65 * (time / between(0.12, 0.4)).clamp(0.0, 1.0) + between(0.0, 0.65)).clamp(
+        0.0, 1.0
+    )
 
     blink_at = between(0.1, 3.2)
     return Motion(

@@ -25,11 +25,12 @@ EYE_SHIFT, MOUTH_SHIFT = 4.2, 3.3
 
 PERSON_PARAMETERS: tuple[str, ...] = (
     "zoom", "pan_x", "pan_y", "body_x", "head_x", "head_y", "roll_cos", "roll_sin", "yaw", "pitch",
-    "face_half", "face_high", "taper", "chin_drop", "eye_gap", "eye_half", "eye_high", "iris", "brow_half", "brow_tilt",
-    "brow_y", "nose_half", "nose_high", "mouth_half", "mouth_y", "mouth_high", "lip", "smile", "opening",
-    "glasses", "lens_round", "beard", "beard_full", "hair_line", "hair_slope", "hair_rise", "hair_volume", "curl",
-    "hair_low", "hair_wide", "collar", "stripes", "hand_x", "hand_y", "hand_tilt", "light_x", "light_y", "bright", "warm",
-    "skin_r", "skin_g", "skin_b", "hair_r", "hair_g", "hair_b", "cloth_r", "cloth_g", "cloth_b", "eye_r", "eye_g", "eye_b",
+    "face_half", "face_high", "taper", "chin_drop", "eye_gap", "eye_half", "eye_high", "iris", "brow_half",
+    "brow_tilt", "brow_y", "nose_half", "nose_high", "mouth_half", "mouth_y", "mouth_high", "lip", "smile",
+    "opening", "glasses", "lens_round", "beard", "beard_full", "hair_line", "hair_slope", "hair_rise",
+    "hair_volume", "curl", "hair_low", "hair_wide", "collar", "stripes", "hand_x", "hand_y", "hand_tilt",
+    "light_x", "light_y", "bright", "warm", "skin_r", "skin_g", "skin_b", "hair_r", "hair_g", "hair_b",
+    "cloth_r", "cloth_g", "cloth_b", "eye_r", "eye_g", "eye_b",
 )  # fmt: skip
 """Columns of the table that paint_person reads."""
 
@@ -38,7 +39,9 @@ def _ramp(position: Tensor, stops: tuple[tuple[float, float, float], ...]) -> tu
     """Interpolate colour stops at `position` in [0, 1]."""
     table = torch.tensor(stops, device=position.device)
     scaled = position.clamp(0.0, 1.0) * (len(stops) - 1)
-    weights = (1.0 - (scaled[:, None] - torch.arange(len(stops), device=position.device)).abs()).clamp(min=0.0)
+    weights = (1.0 - (scaled[:, None] - torch.arange(len(stops), device=position.device)).abs()).clamp(
+        min=0.0
+    )
     red, green, blue = (weights @ table).unbind(1)
     return red, green, blue
 
@@ -92,7 +95,9 @@ def lay_out_person(identity: IdentityBatch, pose: Motion, light: Tensor) -> Tens
         value[name] = cut[:, index]
     length = 0.5 + 0.5 * of("hair_length")
     value["hair_low"] = -2.0 + 26.0 * length
-    value["hair_wide"] = value["face_half"] + 1.2 + 0.5 * value["hair_volume"] + 2.0 * (2.0 * length).clamp(max=1.0)
+    value["hair_wide"] = (
+        value["face_half"] + 1.2 + 0.5 * value["hair_volume"] + 2.0 * (2.0 * length).clamp(max=1.0)
+    )
 
     value["collar"] = 6.5 + 4.0 * of("collar")
     value["stripes"] = 0.5 + 0.5 * of("stripes")
@@ -122,7 +127,7 @@ def paint_person(person: Tensor, behind: Planes, size: int) -> tuple[Planes, Ten
         behind: three planes (N, size, size) in [0, 1].
         size: pixels per side.
 
-    Returns: three planes (N, size, size) in [0, 1] (not clipped), and how much of each pixel is person, (N, size, size).
+    Returns: three planes (N, size, size) in [0, 1] (not clipped), and how much of each pixel is person, alike.
     """
     v = {name: person[:, index, None, None] for index, name in enumerate(PERSON_PARAMETERS)}
 
@@ -139,12 +144,14 @@ def paint_person(person: Tensor, behind: Planes, size: int) -> tuple[Planes, Ten
     hy = v["roll_cos"] * dy - v["roll_sin"] * dx
     face_half, face_high, yaw = v["face_half"], v["face_high"], v["yaw"]
     skin, hair = colour("skin"), colour("hair")
-    side = 1.0 + 0.14 * v["light_x"] * (hx / face_half).clamp(-1.3, 1.3) - 0.05 * v["light_y"] * hy / face_high
+    side = (
+        1.0 + 0.14 * v["light_x"] * (hx / face_half).clamp(-1.3, 1.3) - 0.05 * v["light_y"] * hy / face_high
+    )
 
     # clothes
     folds = 1.0 - 0.12 * (bx / 27.0) ** 2 + 0.07 * v["light_x"] * bx / 27.0
     bands = (0.5 + 1.1 * torch.sin((y - 46.0) * 1.05)).clamp(0.0, 1.0) * v["stripes"]
-    cloth = blend(shade(colour("cloth"), folds), (0.96, 0.95, 0.92), 0.72 * bands)  # type: ignore[arg-type]
+    cloth = blend(shade(colour("cloth"), folds), (0.96, 0.95, 0.92), 0.72 * bands)
     torso = cover(ellipse(bx, y - 72.0, 27.5, 25.5), soft)
     planes = blend(behind, cloth, torso)
 
@@ -177,7 +184,7 @@ def paint_person(person: Tensor, behind: Planes, size: int) -> tuple[Planes, Ten
     fx = fx * (1.0 + 0.02 * yaw * fx)
     fy = hy - 2.7 * v["pitch"]
     blush = 0.16 * (1.0 - ellipse(fx.abs() - 7.2, fy - 4.2, 3.0, 2.4) / 2.0).clamp(0.0, 1.0)
-    planes = blend(planes, (0.86, 0.36, 0.32), blush * on_face)  # type: ignore[arg-type]
+    planes = blend(planes, (0.86, 0.36, 0.32), blush * on_face)
 
     # beard
     across = ((hx - MOUTH_SHIFT * yaw) / face_half) ** 2
@@ -199,13 +206,16 @@ def paint_person(person: Tensor, behind: Planes, size: int) -> tuple[Planes, Ten
     bend = (mx / half) ** 2
     my = fy - v["mouth_y"] + v["smile"] * (1.5 * bend - 0.5)
     pinch = (1.0 - 0.55 * bend).clamp(min=0.25)
-    lips = blend(shade(skin, 0.62), (0.76, 0.22, 0.27), torch.full_like(half, 0.55))  # type: ignore[arg-type]
+    lips = blend(shade(skin, 0.62), (0.76, 0.22, 0.27), torch.full_like(half, 0.55))
     planes = blend(planes, lips, cover(ellipse(mx, my, half, high + v["lip"]), soft) * on_face)
     inside = cover(ellipse(mx, my / (0.55 + 0.45 * pinch), half - 1.2, high), soft) * on_face
-    dark: Planes = (0.20, 0.04, 0.06)  # type: ignore[assignment]
-    dark = blend(dark, (0.72, 0.28, 0.30), cover(ellipse(mx, my - 0.85 * high, 0.5 * half, 0.55 * high), soft))  # type: ignore[arg-type]
+    dark = blend(
+        (0.20, 0.04, 0.06),
+        (0.72, 0.28, 0.30),
+        cover(ellipse(mx, my - 0.85 * high, 0.5 * half, 0.55 * high), soft),
+    )
     grin = (v["opening"] * 4.0 - 0.4).clamp(0.0, 1.0)
-    dark = blend(dark, (0.97, 0.96, 0.93), grin * cover(my + 0.42 * high, soft))  # type: ignore[arg-type]
+    dark = blend(dark, (0.97, 0.96, 0.93), grin * cover(my + 0.42 * high, soft))
     planes = blend(planes, dark, inside)
 
     # eyes and brows, drawn once for both sides
@@ -213,21 +223,29 @@ def paint_person(person: Tensor, behind: Planes, size: int) -> tuple[Planes, Ten
     lash = ellipse(ex, ey + 0.45, v["eye_half"] + 0.55, v["eye_high"] + 0.35)
     planes = blend(planes, shade(skin, 0.34), cover(lash, soft))
     white = cover(ellipse(ex, ey, v["eye_half"], v["eye_high"]), soft)
-    planes = blend(planes, (0.97, 0.97, 0.96), white)  # type: ignore[arg-type]
+    planes = blend(planes, (0.97, 0.97, 0.96), white)
     around = torch.sqrt(ex * ex + ey * ey + 1e-6)
     planes = blend(planes, colour("eye"), white * cover(around - v["iris"], soft))
-    planes = blend(planes, (0.03, 0.03, 0.04), white * cover(around - 0.45 * v["iris"], soft))  # type: ignore[arg-type]
+    planes = blend(planes, (0.03, 0.03, 0.04), white * cover(around - 0.45 * v["iris"], soft))
     brow = torch.maximum(ex.abs() - 3.1, (fy - v["brow_y"] + v["brow_tilt"] * ex).abs() - v["brow_half"])
-    planes = blend(planes, blend(shade(hair, 0.8), shade(skin, 0.5), torch.full_like(half, 0.25)), cover(brow, soft))
+    planes = blend(
+        planes, blend(shade(hair, 0.8), shade(skin, 0.5), torch.full_like(half, 0.25)), cover(brow, soft)
+    )
 
     # front hair: a cap cut off by the hairline
     gx = hx - 2.4 * yaw
-    line = face_high * (v["hair_line"] + v["hair_slope"] * gx / face_half + v["hair_rise"] * (gx / face_half) ** 2)
+    line = face_high * (
+        v["hair_line"] + v["hair_slope"] * gx / face_half + v["hair_rise"] * (gx / face_half) ** 2
+    )
     line = line + 1.8 * v["pitch"]
-    cap = ellipse(hx + 0.5 * yaw, hy + 2.4, face_half + 1.5 + v["hair_volume"], face_high + 0.8 + v["hair_volume"])
+    cap = ellipse(
+        hx + 0.5 * yaw, hy + 2.4, face_half + 1.5 + v["hair_volume"], face_high + 0.8 + v["hair_volume"]
+    )
     cap = torch.maximum(cap + ripple, (hy - line) * 0.85)
     cap = torch.maximum(cap, hy - 3.0)
-    gloss = 1.0 + 0.16 * (1.0 - ((hx - 4.0 * v["light_x"]) ** 2 + (hy + 11.0) ** 2 * 2.5) / 60.0).clamp(0.0, 1.0)
+    gloss = 1.0 + 0.16 * (1.0 - ((hx - 4.0 * v["light_x"]) ** 2 + (hy + 11.0) ** 2 * 2.5) / 60.0).clamp(
+        0.0, 1.0
+    )
     gloss = gloss * (1.0 - 0.10 * v["curl"] * torch.sin(hx * 1.2) * torch.sin(hy * 1.2))
     crown = cover(cap, soft)
     planes = blend(planes, shade(hair, gloss), crown)
@@ -236,15 +254,17 @@ def paint_person(person: Tensor, behind: Planes, size: int) -> tuple[Planes, Ten
     disc = torch.sqrt(ex * ex + ey * ey * 1.2 + 1e-6) - 3.9
     frame = rounded_box(ex, ey, 4.1, 3.1, 0.8)
     lens = frame + v["lens_round"] * (disc - frame)
-    planes = blend(planes, (0.80, 0.90, 0.97), 0.20 * v["glasses"] * cover(lens, soft))  # type: ignore[arg-type]
+    planes = blend(planes, (0.80, 0.90, 0.97), 0.20 * v["glasses"] * cover(lens, soft))
     bridge = torch.maximum(fx.abs() - v["eye_gap"] + 3.6, (ey + 0.6).abs() - 0.55)
     arm = torch.maximum(torch.maximum(4.0 - ex, hx.abs() - face_half), (ey + 0.6).abs() - 0.55)
     rim = torch.minimum(torch.minimum(lens.abs() - 0.62, bridge), arm)
-    planes = blend(planes, (0.07, 0.07, 0.10), v["glasses"] * cover(rim, soft))  # type: ignore[arg-type]
+    planes = blend(planes, (0.07, 0.07, 0.10), v["glasses"] * cover(rim, soft))
 
     # raised hand: sleeve, forearm, palm, four fingers and a thumb
     wx, wy = x - v["hand_x"], y - v["hand_y"]
-    sleeve = segment(x - v["body_x"] - 23.0, y - 74.0, v["hand_x"] - v["body_x"] - 23.0, v["hand_y"] - 60.0, 4.2)
+    sleeve = segment(
+        x - v["body_x"] - 23.0, y - 74.0, v["hand_x"] - v["body_x"] - 23.0, v["hand_y"] - 60.0, 4.2
+    )
     cuff = cover(torch.maximum(sleeve, v["hand_y"] + 12.0 - y), soft)
     planes = blend(planes, shade(cloth, 0.9), cuff)
     wrist = segment(wx, wy - 2.0, v["body_x"] + 23.0 - v["hand_x"], 74.0 - v["hand_y"], 2.7)
@@ -261,7 +281,11 @@ def paint_person(person: Tensor, behind: Planes, size: int) -> tuple[Planes, Ten
     planes = blend(planes, shade(skin, 0.96), torch.maximum(arm_skin, cover(hand, soft)))
 
     solid = (1.0 - torso) * (1.0 - fall) * (1.0 - throat) * (1.0 - lobe) * (1.0 - on_face) * (1.0 - crown)
-    solid = solid * (1.0 - v["beard"] * jaw_hair) * (1.0 - torch.maximum(arm_skin, torch.maximum(outline, cuff)))
-    glow = v["bright"] * (1.0 + 0.08 * (v["light_x"] * (grid_x - 32.0) + v["light_y"] * (grid_y - 32.0)) / 32.0)
+    solid = (
+        solid * (1.0 - v["beard"] * jaw_hair) * (1.0 - torch.maximum(arm_skin, torch.maximum(outline, cuff)))
+    )
+    glow = v["bright"] * (
+        1.0 + 0.08 * (v["light_x"] * (grid_x - 32.0) + v["light_y"] * (grid_y - 32.0)) / 32.0
+    )
     red, green, blue = shade(planes, glow)
     return (red * (1.0 + v["warm"]), green, blue * (1.0 - v["warm"])), 1.0 - solid

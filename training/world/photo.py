@@ -85,7 +85,9 @@ def _plain(scene: Tensor, generator: torch.Generator) -> Tensor:
     rows = torch.zeros_like(scene)
     column = {name: index for index, name in enumerate(SCENE_PARAMETERS)}
     grey = torch.rand(count, 1, generator=generator, device=generator.device)
-    colour = (grey + 0.25 * torch.randn(count, 3, generator=generator, device=generator.device)).clamp(0.0, 1.0)
+    colour = (grey + 0.25 * torch.randn(count, 3, generator=generator, device=generator.device)).clamp(
+        0.0, 1.0
+    )
     for channel, letter in enumerate("rgb"):
         rows[:, column[f"sky_top_{letter}"]] = colour[:, channel]
         rows[:, column[f"sky_low_{letter}"]] = 0.75 * colour[:, channel] + 0.1
@@ -107,7 +109,9 @@ def blur(pictures: Tensor, amount: Tensor) -> Tensor:
     offsets = torch.arange(-4, 5, device=pictures.device, dtype=pictures.dtype)
     kernel = torch.exp(-0.5 * (offsets / amount.clamp(min=0.05)[:, None]) ** 2)
     kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
-    flat = functional.pad(pictures.reshape(1, count * channels, height, width), (4, 4, 4, 4), mode="replicate")
+    flat = functional.pad(
+        pictures.reshape(1, count * channels, height, width), (4, 4, 4, 4), mode="replicate"
+    )
     flat = functional.conv2d(flat, kernel[:, None, None, :], groups=count * channels)
     flat = functional.conv2d(flat, kernel[:, None, :, None], groups=count * channels)
     return flat.reshape(count, channels, height, width)
@@ -169,7 +173,8 @@ def render_photo(
     pose = sample_photo_pose(count, generator, spread=1.0 if augment else 0.0)
     light = sample_lights(count, generator)
     scene = lay_out_scene(
-        torch.randint(len(SCENES), (count,), generator=generator, device=device), sample_styles(count, generator)
+        torch.randint(len(SCENES), (count,), generator=generator, device=device),
+        sample_styles(count, generator),
     )
     plain = torch.rand(count, 1, generator=generator, device=device) < 0.3
     scene = torch.where(plain, _plain(scene, generator), scene)

@@ -93,7 +93,13 @@ def render_clip(
     count, frames = motion.mouth.shape
     rows = torch.arange(count, device=light.device).repeat_interleave(frames)
     pictures = render(
-        identity.select(rows), motion.flatten(), scene_index[rows], style[rows], light[rows], size=size, painter=painter
+        identity.select(rows),
+        motion.flatten(),
+        scene_index[rows],
+        style[rows],
+        light[rows],
+        size=size,
+        painter=painter,
     )
     return pictures.view(count, frames, 3, size, size).transpose(1, 2)
 

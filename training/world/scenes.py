@@ -1,7 +1,7 @@
 """The eight named places, drawn from one set of soft shapes.
 
-A scene is a row of numbers: sky and ground gradients, a horizon of hills, a second range behind it, a glowing disk, a row
-of uprights, a lattice of dots and two beams of light. One painter draws them all, so choosing a scene is a table look-up.
+A scene is a row of numbers: sky and ground gradients, a horizon of hills, a second range behind it, a glowing disk, a
+row of uprights, a lattice of dots and two beams of light. One painter draws them all, so a scene is a table look-up.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wan_core.text.vocabulary import SCENES
 
-from .shapes import UNITS, Planes, blend, cover, pixel_grid, rounded_box
+from .shapes import UNITS, Planes, blend, cover, pixel_grid, rounded_box, shade
 
 STYLE_SIZE = 8
 """Width of a scene style: hue (3), brightness, sideways shift, horizon, disk place, phase; each in [-1, 1]."""
@@ -188,7 +188,9 @@ def paint_scene(scene: Tensor, camera: Tensor, size: int) -> Planes:
     soft = 1.6 * UNITS / size
 
     horizon = value["horizon"] + value["hill"] * torch.sin(x * value["hill_pitch"] + value["phase"])
-    ridge = value["far_horizon"] + value["far_hill"] * torch.sin(x * value["hill_pitch"] * 1.4 - value["phase"] * 2.0)
+    ridge = value["far_horizon"] + value["far_hill"] * torch.sin(
+        x * value["hill_pitch"] * 1.4 - value["phase"] * 2.0
+    )
     planes = blend(colour("sky_top"), colour("sky_low"), (y / value["horizon"]).clamp(0.0, 1.0))
 
     from_disk = torch.sqrt((x - value["disk_place_0"]) ** 2 + (y - value["disk_place_1"]) ** 2 + 1e-6)
@@ -205,20 +207,26 @@ def paint_scene(scene: Tensor, camera: Tensor, size: int) -> Planes:
     planes = blend(planes, colour("dot"), dots * (1.0 - on_uprights))
 
     planes = blend(planes, colour("far"), cover(ridge - y, soft))
-    ground = blend(colour("ground_top"), colour("ground_low"), ((y - value["horizon"]) / 20.0).clamp(0.0, 1.0))
+    ground = blend(
+        colour("ground_top"), colour("ground_low"), ((y - value["horizon"]) / 20.0).clamp(0.0, 1.0)
+    )
     planes = blend(planes, ground, cover(horizon - y, soft))
 
     for index in range(_UPRIGHTS):
         half = value[f"upright_half_{index}"]
         top, low = value[f"upright_top_{index}"], value["upright_low"]
         across = x - value[f"upright_x_{index}"]
-        mask = cover(rounded_box(across, y - 0.5 * (top + low), half, 0.5 * (low - top), 0.8), soft) * (half > 0.1)
-        lit = 1.0 + value["upright_light"] * (index % 2) - 0.18 * (across / (half + 0.1)).clamp(-1.0, 1.0) ** 2
-        planes = blend(planes, tuple(plane * lit for plane in colour("upright")), mask)  # type: ignore[arg-type]
+        mask = cover(rounded_box(across, y - 0.5 * (top + low), half, 0.5 * (low - top), 0.8), soft) * (
+            half > 0.1
+        )
+        lit = (
+            1.0 + value["upright_light"] * (index % 2) - 0.18 * (across / (half + 0.1)).clamp(-1.0, 1.0) ** 2
+        )
+        planes = blend(planes, shade(colour("upright"), lit), mask)
         planes = blend(planes, colour("dot"), mask * dots * on_uprights)
 
     for side in (-1.0, 1.0):
         axis = 32.0 + side * (28.0 - 0.42 * y)
         beam = value["beam"] * (1.0 - (x - axis).abs() / (2.5 + 0.16 * y)).clamp(0.0, 1.0)
-        planes = blend(planes, (1.0, 0.90, 0.62), beam)  # type: ignore[arg-type]
+        planes = blend(planes, (1.0, 0.90, 0.62), beam)
     return planes

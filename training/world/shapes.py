@@ -15,6 +15,9 @@ UNITS = 64.0
 Planes = tuple[Tensor, Tensor, Tensor]
 """Red, green and blue, each (N, H, W) or broadcastable to it, in [0, 1]."""
 
+Colour = tuple[Tensor, Tensor, Tensor] | tuple[float, float, float]
+"""One colour for all pictures, or planes."""
+
 
 def pixel_grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return pixel centres in design units.
@@ -48,21 +51,25 @@ def ellipse(x: Tensor, y: Tensor, half_width: Tensor | float, half_height: Tenso
     return (u * u + v * v - 1.0) / (2.0 * gradient)
 
 
-def rounded_box(x: Tensor, y: Tensor, half_width: Tensor | float, half_height: Tensor | float, radius: float) -> Tensor:
+def rounded_box(
+    x: Tensor, y: Tensor, half_width: Tensor | float, half_height: Tensor | float, radius: float
+) -> Tensor:
     """Give the signed distance to a box whose corners are rounded by `radius`; exact outside, bounded inside."""
     u = (x.abs() - half_width + radius).clamp(min=0.0)
     v = (y.abs() - half_height + radius).clamp(min=0.0)
     return torch.sqrt(u * u + v * v + 1e-6) - radius
 
 
-def segment(x: Tensor, y: Tensor, end_x: Tensor | float, end_y: Tensor | float, radius: Tensor | float) -> Tensor:
+def segment(
+    x: Tensor, y: Tensor, end_x: Tensor | float, end_y: Tensor | float, radius: Tensor | float
+) -> Tensor:
     """Give the signed distance to a round-ended stroke from the origin to (end_x, end_y)."""
     along = ((x * end_x + y * end_y) / (end_x * end_x + end_y * end_y + 1e-6)).clamp(0.0, 1.0)
     u, v = x - along * end_x, y - along * end_y
     return torch.sqrt(u * u + v * v + 1e-6) - radius
 
 
-def blend(under: Planes, over: Planes, mask: Tensor) -> Planes:
+def blend(under: Colour, over: Colour, mask: Tensor) -> Planes:
     """Lay a colour over a picture through a mask in [0, 1]."""
     red, green, blue = under
     return red + mask * (over[0] - red), green + mask * (over[1] - green), blue + mask * (over[2] - blue)

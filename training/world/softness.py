@@ -35,7 +35,7 @@ def drop_detail(pictures: Tensor, kept: Tensor) -> Tensor:
     blocks = pictures.reshape(count, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
     spectrum = basis @ blocks @ basis.T
     index = torch.arange(BLOCK, device=pictures.device, dtype=torch.float32)
-    keep = (kept[:, None, None] - (index[:, None] + index[None]) + 0.5).clamp(0.0, 1.0)
+    keep = (kept[:, None, None] - (index[:, None] + index[None]) + 1.0).clamp(0.0, 1.0)
     blocks = basis.T @ (spectrum * keep[:, None, None, None]) @ basis
     return blocks.transpose(3, 4).reshape(count, channels, height, width)
 
