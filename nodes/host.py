@@ -1,12 +1,14 @@
 """Everything of ComfyUI that the nodes use; the only file that imports it.
 
-Written against ComfyUI 0.14.0 to 0.33.0: only public methods of its classes are called, nothing is patched or registered.
+Only public methods of its classes are called; nothing is patched or registered globally.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import comfy.conds
 import comfy.latent_formats
@@ -19,11 +21,16 @@ import comfy.patcher_extension
 import comfy.samplers
 import comfy.supported_models_base
 import comfy.utils
+import folder_paths
+import latent_preview
+import node_helpers
 import torch
 from comfy_api.latest import ComfyExtension, io, ui
 from torch import Tensor, nn
 
 from ..wan_core.dit.joint import JointModel
+from ..wan_core.errors import InputError
+from ..wan_core.sampling.guidance import GuidanceChain, blend
 from ..wan_core.types import AVLatents
 
 __all__ = ["ComfyExtension", "io", "ui"]
@@ -141,9 +148,8 @@ def wrap_joint(
         latent_rgb_factors_reshape = None if preview is None else staticmethod(preview)
 
     class Settings(comfy.supported_models_base.BASE):
-        unet_config = {"disable_unet_model_creation": True}
-        unet_extra_config: dict[str, Any] = {}
-        sampling_settings = {"shift": shift}
+        unet_extra_config: ClassVar[dict[str, Any]] = {}
+        sampling_settings: ClassVar[dict[str, Any]] = {"shift": shift}
         latent_format = PreviewFormat
         memory_usage_factor = 1.0
 
@@ -159,6 +165,19 @@ def wrap_joint(
     base.diffusion_model.load_state_dict(model.state_dict(), strict=True, assign=True)
     base.diffusion_model.requires_grad_(False).train(False)
     return comfy.model_patcher.ModelPatcher(base, load_device=load_device, offload_device=offload_device)
+
+
+def joint_model(model: comfy.model_patcher.ModelPatcher) -> HostJointModel:
+    """The joint transformer inside a MODEL.
+
+    Raises: InputError: the MODEL holds another one.
+    """
+    inner = model.get_model_object("diffusion_model")
+    if not isinstance(inner, HostJointModel):
+        raise InputError(
+            f"model: expected a joint video and audio model of Wan R2V, got {type(inner).__name__}. Use Load Wan R2V."
+        )
+    return inner
 
 
 def manage(module: nn.Module) -> comfy.model_patcher.ModelPatcher:
@@ -189,3 +208,85 @@ def unnest(samples: Any) -> AVLatents:
     if getattr(samples, "is_nested", False):
         return AVLatents(*samples.unbind())
     return AVLatents(samples)
+
+
+class ChainGuider(comfy.samplers.CFGGuider):
+    """Guidance chain for core's samplers: conditions by name, with scales of their own for picture and sound."""
+
+    def set_chain(self, chain: GuidanceChain[str], conditionings: Mapping[str, Any]) -> None:
+        """Set the chain over the names of `conditionings` (CONDITIONING each)."""
+        self.chain = chain
+        self.inner_set_conds(dict(conditionings))
+
+    def predict_noise(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        model_options: dict[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Blend the clean samples that the conditions predict; conditions that weigh nothing are not evaluated."""
+        sigma = float(timestep[0])
+        weights = [w for w in self.chain.weights(0, sigma, sigma) if w.video or w.audio]
+        conds = [self.conds[weight.condition] for weight in weights]
+        results = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options or {})
+        shapes = self.inner_model.latent_shapes
+        if shapes is None or len(shapes) < 2:
+            return blend([(weight.video, result) for weight, result in zip(weights, results, strict=True)])
+        parts = [comfy.utils.unpack_latents(result, shapes) for result in results]
+        video = blend([(weight.video, part[0]) for weight, part in zip(weights, parts, strict=True)])
+        audio = blend([(weight.audio, part[1]) for weight, part in zip(weights, parts, strict=True)])
+        return comfy.utils.pack_latents([video, audio])[0]
+
+
+def make_callback(
+    model: comfy.model_patcher.ModelPatcher, steps: int
+) -> Callable[[int, AVLatents, AVLatents], None]:
+    """Progress bar, live preview and the Interrupt button for a sampling loop of the engine.
+
+    Returns: to be called after each step with its number from 0, the clean estimate and the latents; it raises when the
+        user has pressed Interrupt.
+    """
+    report = latent_preview.prepare_callback(model, steps)
+
+    def callback(index: int, denoised: AVLatents, latents: AVLatents) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        report(index, nest(denoised), nest(latents), steps)
+
+    return callback
+
+
+def set_in_conditioning(conditioning: list[Any], values: dict[str, Any]) -> list[Any]:
+    """A copy of a CONDITIONING with values added to each entry."""
+    return node_helpers.conditioning_set_values(conditioning, values)
+
+
+def intermediate(tensor: Tensor) -> Tensor:
+    """A tensor on the device where ComfyUI keeps results."""
+    return tensor.to(comfy.model_management.intermediate_device())
+
+
+def model_folders(key: str, marker: str) -> list[str]:
+    """Names of the folders in models/<key> (and where the user's path settings put it) that hold a file `marker`."""
+    return sorted(path.parent.name for root in _roots(key) for path in root.glob(f"*/{marker}"))
+
+
+def model_folder(key: str, name: str) -> Path:
+    """Full path of one of `model_folders`.
+
+    Raises: InputError: there is none of that name.
+    """
+    for root in _roots(key):
+        if any(path.name == name for path in root.iterdir()):
+            return root / name
+    raise InputError(
+        f"weights: expected a folder in models/{key}, got {name}. Put it there or choose another."
+    )
+
+
+def _roots(key: str) -> list[Path]:
+    paths = [
+        *folder_paths.folder_names_and_paths.get(key, ([],))[0],
+        os.path.join(folder_paths.models_dir, key),
+    ]
+    return [path for path in dict.fromkeys(map(Path, paths)) if path.is_dir()]

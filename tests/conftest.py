@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-# `training` and `benchmarks` are run from the repository root and not installed. Appended, never inserted: `nodes/` must
-# not hide ComfyUI's nodes.py.
+# `training` and `benchmarks` are run from the repository root and not installed. Appended, never inserted: `nodes/`
+# must not hide ComfyUI's nodes.py.
 sys.path.append(str(ROOT))
 
 
@@ -50,11 +50,22 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A running ComfyUI on a free loopback port that has only this pack, with an empty base directory."""
+    """A running ComfyUI on a free loopback port that has only this pack.
+
+    Its input folder holds picture.png, voice.wav and silence.wav; models/wan_r2v/random holds random weights.
+    """
     from comfy_server import ComfyServer, find_comfyui
+    from random_nano import write_random_nano
+    from reference_files import write_picture, write_voice
 
     found = find_comfyui()
     if found is None:
         pytest.skip("no ComfyUI found")
-    with ComfyServer(found, pack=ROOT, base=tmp_path_factory.mktemp("comfy")) as server:
+    base = tmp_path_factory.mktemp("comfy")
+    (base / "input").mkdir()
+    write_picture(base / "input" / "picture.png")
+    write_voice(base / "input" / "voice.wav")
+    write_voice(base / "input" / "silence.wav", gain=0.0)
+    write_random_nano(base / "models" / "wan_r2v" / "random")
+    with ComfyServer(found, pack=ROOT, base=base) as server:
         yield server

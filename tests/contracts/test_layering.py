@@ -86,7 +86,7 @@ def test_core_is_free_of_comfyui(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [*CORE, *NODES], ids=name_of)
 def test_imports_inside_the_pack_are_relative(path: Path) -> None:
-    """ComfyUI loads the pack under a name made from its path, so `import wan_core` would find nothing, or another copy."""
+    """ComfyUI loads the pack under a name made from its path: `import wan_core` would find nothing, or another copy."""
     for line, level, module in imports(path):
         first = module.split(".")[0]
         assert level > 0 or first not in ("wan_core", "nodes"), (

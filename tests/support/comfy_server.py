@@ -85,7 +85,7 @@ class ComfyServer:
 
     def __enter__(self) -> ComfyServer:
         for folder in ("custom_nodes", "models", "input", "output", "temp", "user"):
-            (self.base / folder).mkdir(exist_ok=True)
+            (self.base / folder).mkdir(parents=True, exist_ok=True)
         (self.base / "custom_nodes" / PACK_NAME).symlink_to(self.pack, target_is_directory=True)
         command = [
             str(self.comfyui.python), "main.py", "--cpu", "--port", str(self.port), "--base-directory", str(self.base),

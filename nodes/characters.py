@@ -1,0 +1,132 @@
+"""Who is in the clip: a name with a face and a voice, and how that reaches the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..wan_core.errors import InputError
+from . import host
+from .host import io
+from .sockets import (
+    CharacterReference,
+    CharacterSocket,
+    IdentitySocket,
+    References,
+    ReferenceTokens,
+    VoiceSocket,
+)
+
+CONSENT = ("own", "written", "fictional")
+
+
+class Character(io.ComfyNode):
+    """Name, face, voice and consent of one person."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="WanR2V_Character",
+            display_name="Character (Wan R2V)",
+            category="Wan R2V",
+            description="Names a person for the prompt and ties a face and a voice to the name.",
+            inputs=[
+                io.String.Input(
+                    "name", default="character1", tooltip="What the prompt calls the person: character1."
+                ),
+                io.Combo.Input(
+                    "consent",
+                    options=list(CONSENT),
+                    tooltip="On what ground the face and the voice are used: your own, with written consent of the "
+                    "person, or a fictional character.",
+                ),
+                IdentitySocket.Input("identity", optional=True, tooltip="Face, from Encode Identity."),
+                VoiceSocket.Input("voice", optional=True, tooltip="Voice, from Encode Voice."),
+            ],
+            outputs=[CharacterSocket.Output(display_name="character")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        name: str,
+        consent: str,
+        identity: ReferenceTokens | None = None,
+        voice: ReferenceTokens | None = None,
+    ) -> io.NodeOutput:
+        """Check and bind."""
+        if identity is None and voice is None:
+            raise InputError(
+                f"{name}: expected a face or a voice, got neither. Connect Encode Identity or Encode Voice."
+            )
+        return io.NodeOutput(CharacterReference(name.strip().lower(), identity, voice, consent))
+
+
+class ApplyCharacters(io.ComfyNode):
+    """Characters to injections on the CONDITIONING."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="WanR2V_ApplyCharacters",
+            display_name="Apply Characters (Wan R2V)",
+            category="Wan R2V",
+            description="Prepares the keys and values of a character once, for all steps, and puts them on the prompt.",
+            inputs=[
+                io.Model.Input("model", tooltip="Model, from Load Wan R2V."),
+                io.Conditioning.Input("positive", tooltip="Prompt that names the character."),
+                CharacterSocket.Input("character", tooltip="Person, from Character."),
+                io.Float.Input(
+                    "identity_strength",
+                    default=1.0,
+                    min=0.0,
+                    max=3.0,
+                    step=0.05,
+                    tooltip="Strength of the face; 0 leaves the model exactly as it is, 1 is as trained.",
+                ),
+                io.Float.Input(
+                    "voice_strength",
+                    default=1.0,
+                    min=0.0,
+                    max=3.0,
+                    step=0.05,
+                    tooltip="Strength of the voice; 0 leaves the model exactly as it is, 1 is as trained.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model"),
+                io.Conditioning.Output(
+                    display_name="positive", tooltip="Leave the negative prompt without characters."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        positive: list[Any],
+        character: CharacterReference,
+        identity_strength: float,
+        voice_strength: float,
+    ) -> io.NodeOutput:
+        """Prepare the injections."""
+        towers = host.joint_model(model)
+        references = References(
+            _prepare(model, towers.video_model, character.identity, identity_strength),
+            _prepare(model, towers.audio_model, character.voice, voice_strength),
+        )
+        carried = references if references.video or references.audio else None
+        return io.NodeOutput(model.clone(), host.set_in_conditioning(positive, {host.REFERENCES: carried}))
+
+
+def _prepare(model: Any, tower: Any, reference: ReferenceTokens | None, strength: float) -> tuple[Any, ...]:
+    """Injection of one reference into a tower; none where there is no reference or no strength."""
+    if reference is None or strength == 0.0:
+        return ()
+    device = host.place(model, reference.layers)
+    injection = reference.layers.model.prepare(
+        reference.tokens.to(device), tower.key_norms(), tower.config.num_heads
+    )
+    return (injection.with_scale(strength).to(host.intermediate(reference.tokens).device),)

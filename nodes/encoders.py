@@ -1,0 +1,94 @@
+"""The nodes that look at a photo and listen to a voice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..wan_core.errors import InputError
+from ..wan_core.identity import read_face
+from ..wan_core.media.sound import check_voice, resample
+from ..wan_core.pipelines.references import encode_identity
+from ..wan_core.voice import encode_clip
+from . import host
+from .convert import clip_from_audio, image_from_video, photos_from_image
+from .host import io
+from .sockets import AdapterSocket, Encoders, IdentitySocket, ReferenceTokens, VoiceSocket
+
+MAX_PHOTOS = 8
+
+
+class EncodeIdentity(io.ComfyNode):
+    """Photos of a person to identity tokens."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="WanR2V_EncodeIdentity",
+            display_name="Encode Identity (Wan R2V)",
+            category="Wan R2V",
+            description="Finds the face in a photo and encodes it. Several photos of one person make one identity.",
+            inputs=[
+                AdapterSocket.Input("encoders", tooltip="Encoders of faces and voices, from Load Wan R2V."),
+                io.Image.Input("image", tooltip="A photo, or a batch of up to 8 photos of the same person."),
+                io.Combo.Input(
+                    "face",
+                    options=["auto", "whole", "1", "2", "3", "4", "5"],
+                    tooltip="auto: the largest face. 1, 2, ...: that one, by size. whole: the whole picture is the "
+                    "face (for drawings and close-ups).",
+                ),
+            ],
+            outputs=[
+                IdentitySocket.Output(display_name="identity"),
+                io.Image.Output(display_name="seen", tooltip="What the encoder saw."),
+                io.String.Output(display_name="notes", tooltip="Which face was used."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, encoders: Encoders, image: torch.Tensor, face: str) -> io.NodeOutput:
+        """Find, cut out and encode."""
+        if image.shape[0] > MAX_PHOTOS:
+            raise InputError(
+                f"image: expected at most {MAX_PHOTOS} photos, got {image.shape[0]}. Give the best ones."
+            )
+        choice = int(face) if face.isdigit() else face
+        photos = photos_from_image(image)
+        host.place(encoders.identity)
+        tokens, notes = encode_identity(encoders.identity.model, photos, choice)
+        seen = torch.stack([read_face(photo, choice).pixels for photo in photos], dim=1)
+        reference = ReferenceTokens(host.intermediate(tokens), encoders.identity_layers)
+        return io.NodeOutput(reference, image_from_video(seen[None]), "\n".join(notes))
+
+
+class EncodeVoice(io.ComfyNode):
+    """A voice clip to voice tokens."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="WanR2V_EncodeVoice",
+            display_name="Encode Voice (Wan R2V)",
+            category="Wan R2V",
+            description="Encodes timbre, intonation and rhythm of a voice clip; what is said in it does not matter.",
+            inputs=[
+                AdapterSocket.Input("encoders", tooltip="Encoders of faces and voices, from Load Wan R2V."),
+                io.Audio.Input("audio", tooltip="Speech of one person, half a second of voice or more."),
+            ],
+            outputs=[
+                VoiceSocket.Output(display_name="voice"),
+                io.String.Output(display_name="notes", tooltip="What was noticed about the clip."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, encoders: Encoders, audio: dict[str, Any] | None) -> io.NodeOutput:
+        """Check and encode."""
+        clip = resample(clip_from_audio(audio, "voice"))
+        notes = check_voice(clip)
+        device = host.place(encoders.voice)
+        tokens = host.intermediate(encode_clip(encoders.voice.model, clip.waveform.to(device)).tokens)
+        return io.NodeOutput(ReferenceTokens(tokens, encoders.voice_layers), "\n".join(notes))

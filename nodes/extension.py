@@ -1,0 +1,31 @@
+"""The list of the pack's nodes."""
+
+from __future__ import annotations
+
+from .characters import ApplyCharacters, Character
+from .encoders import EncodeIdentity, EncodeVoice
+from .guidance import Guider
+from .host import ComfyExtension, io
+from .latents import Decode, EmptyLatent
+from .loaders import LoadDiT
+from .prompt import EncodePrompt
+from .sampler import Sampler
+
+
+class WanR2VExtension(ComfyExtension):
+    """What ComfyUI asks for the nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """All nodes, in the order of a workflow."""
+        return [
+            LoadDiT,
+            EncodePrompt,
+            EncodeIdentity,
+            EncodeVoice,
+            Character,
+            ApplyCharacters,
+            EmptyLatent,
+            Guider,
+            Sampler,
+            Decode,
+        ]

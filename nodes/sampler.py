@@ -1,0 +1,117 @@
+"""The whole sampling loop in one node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..wan_core.sampling import AVTimesteps, StepInfo, av_noise, flow_sigmas, lead_audio, sample
+from ..wan_core.types import AVLatents
+from . import host
+from .convert import given_frames_of, latent_from, latents_of
+from .guidance import DEFAULTS, condition_inputs, guidance_inputs, make_chain
+from .host import io
+from .sockets import References
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A prompt's context (1, L, D) and the references that go with it."""
+
+    context: torch.Tensor
+    references: References | None
+
+
+class Sampler(io.ComfyNode):
+    """The engine's whole sampling loop."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="WanR2V_Sampler",
+            display_name="Sampler (Wan R2V)",
+            category="Wan R2V",
+            description="Samples picture and sound together, the sound a little ahead so that the lips can follow it.",
+            inputs=[
+                *condition_inputs(),
+                io.Latent.Input(
+                    "latent", tooltip="Size and length, and a first frame if any, from Empty Latent."
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip="Noise to start from; the same seed gives the same clip on every machine.",
+                ),
+                io.Int.Input(
+                    "steps", default=DEFAULTS.steps, min=1, max=1000, tooltip="Steps of the picture."
+                ),
+                io.Float.Input(
+                    "shift",
+                    default=DEFAULTS.shift,
+                    min=0.1,
+                    max=20.0,
+                    step=0.1,
+                    tooltip="Above 1 spends more steps on noise.",
+                ),
+                io.Int.Input(
+                    "audio_lead",
+                    default=DEFAULTS.audio_lead,
+                    min=0,
+                    max=100,
+                    tooltip="Steps that the sound is ahead.",
+                ),
+                *guidance_inputs(),
+            ],
+            outputs=[io.Latent.Output(display_name="latent")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        positive: list[Any],
+        negative: list[Any],
+        latent: dict[str, Any],
+        seed: int,
+        steps: int,
+        shift: float,
+        audio_lead: int,
+        text_scale: float,
+        identity_scale: float,
+        audio_text_scale: float,
+        voice_scale: float,
+    ) -> io.NodeOutput:
+        """Run the loop."""
+        device = host.place(model)
+        transformer = host.joint_model(model)
+        empty = latents_of(latent)
+        noise = av_noise(tuple(empty.video.shape), tuple(empty.audio.shape), seed)
+        grid = flow_sigmas(steps, shift)
+        sigmas = lead_audio(grid, grid, audio_lead)
+        report = host.make_callback(model, len(sigmas.video) - 1)
+
+        def denoise(latents: AVLatents, timesteps: AVTimesteps, condition: Condition) -> AVLatents:
+            return transformer.velocity(latents, timesteps, condition.context, condition.references)
+
+        def progress(step: StepInfo) -> None:
+            report(step.index, step.denoised, step.latents)
+
+        context, nothing = positive[0][0].to(device), negative[0][0].to(device)
+        references = positive[0][1].get(host.REFERENCES)
+        chain = make_chain(
+            Condition(nothing, None),
+            Condition(nothing, references),
+            Condition(context, references),
+            (text_scale, identity_scale, audio_text_scale, voice_scale),
+        )
+        placed = AVLatents(noise.video.to(device), noise.audio.to(device))
+        result = sample(
+            denoise, placed, sigmas, chain, first_frame=given_frames_of(latent), callback=progress
+        )
+        return io.NodeOutput(latent_from(AVLatents(*map(host.intermediate, result))))

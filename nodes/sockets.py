@@ -1,0 +1,76 @@
+"""What travels on the pack's own connections, and the names of those connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ..wan_core.ops.key_value import PreparedInjection
+from .host import io
+
+AdapterSocket = io.Custom("WANR2V_ADAPTER")
+IdentitySocket = io.Custom("WANR2V_IDENTITY")
+VoiceSocket = io.Custom("WANR2V_VOICE")
+CharacterSocket = io.Custom("WANR2V_CHARACTER")
+
+
+@dataclass(frozen=True, eq=False)
+class Encoders:
+    """What reads references, each a ModelPatcher.
+
+    identity, voice: IdentityEncoder and VoiceEncoder.   identity_layers, voice_layers: the KeyValueAdapter of each.
+    """
+
+    identity: Any
+    identity_layers: Any
+    voice: Any
+    voice_layers: Any
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceTokens:
+    """A face or a voice, encoded, and the layers that inject it.
+
+    tokens: (1, N, D), on the CPU.   layers: ModelPatcher of a KeyValueAdapter.
+    """
+
+    tokens: torch.Tensor
+    layers: Any
+
+
+@dataclass(frozen=True, eq=False)
+class CharacterReference:
+    """A character: its name in the prompt, what is known of it, and on what ground it is used."""
+
+    name: str
+    identity: ReferenceTokens | None
+    voice: ReferenceTokens | None
+    consent: str
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """Injections on their way through a CONDITIONING; compared by identity, never copied.
+
+    video: into the video tower.   audio: into the audio tower.
+    """
+
+    video: tuple[PreparedInjection, ...] = ()
+    audio: tuple[PreparedInjection, ...] = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> References:
+        """Itself: it never changes, and old versions of ComfyUI copy what a model carries."""
+        return self
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> References:
+        """The same references where the model computes; itself where nothing has to move."""
+        return References(
+            tuple(injection.to(device, dtype) for injection in self.video),
+            tuple(injection.to(device, dtype) for injection in self.audio),
+        )
+
+    def only_video(self) -> References:
+        """Without the voices."""
+        return replace(self, audio=())

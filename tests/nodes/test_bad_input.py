@@ -1,0 +1,56 @@
+"""Bad input in ComfyUI: the node says in one line what was expected and what to do."""
+
+from __future__ import annotations
+
+import pytest
+from comfy_server import ComfyServer, failure_of
+from prompts import Prompt, character, model_and_text, node, sampler, save
+
+pytestmark = pytest.mark.comfy
+
+
+def fail(comfy: ComfyServer, *parts: Prompt) -> str:
+    prompt: Prompt = {}
+    for part in parts:
+        prompt.update(part)
+    entry = comfy.wait(comfy.queue({**prompt, **save("bad")}))
+    assert entry["status"]["status_str"] == "error"
+    assert not list((comfy.base / "output").glob("bad*"))
+    return failure_of(entry)
+
+
+def test_photo_without_a_face(comfy: ComfyServer) -> None:
+    message = fail(comfy, model_and_text(), character(face="auto"), sampler(with_character=True))
+    assert "WanR2V_EncodeIdentity" in message and "expected a frontal face, got none" in message
+
+
+def test_silent_voice(comfy: ComfyServer) -> None:
+    message = fail(comfy, model_and_text(), character(voice="silence.wav"), sampler(with_character=True))
+    assert "WanR2V_EncodeVoice" in message and "expected speech, got silence" in message
+
+
+def test_prompt_of_unknown_words(comfy: ComfyServer) -> None:
+    unknown = {"prompt": node("WanR2V_EncodePrompt", clip=["model", 1], prompt="zebra quantum")}
+    message = fail(comfy, model_and_text(), unknown, sampler())
+    assert "WanR2V_EncodePrompt" in message and "Nano knows" in message
+
+
+def test_character_without_face_and_voice(comfy: ComfyServer) -> None:
+    empty = {"character": node("WanR2V_Character", name="character1", consent="own")}
+    message = fail(comfy, model_and_text(), {**character(), **empty}, sampler(with_character=True))
+    assert "expected a face or a voice, got neither" in message
+
+
+def test_weights_folder_without_all_parts(comfy: ComfyServer) -> None:
+    folder = comfy.base / "models" / "wan_r2v" / "partial"
+    folder.mkdir(exist_ok=True)
+    (folder / "dit.safetensors").write_bytes(b"not a safetensors file")
+    message = fail(comfy, model_and_text("partial"), sampler())
+    assert "WanR2V_LoadDiT" in message and "text.safetensors" in message
+
+
+def test_model_of_another_kind_is_refused_by_name(comfy: ComfyServer) -> None:
+    """A VAE where the MODEL belongs does not reach the node: the server checks the types."""
+    wrong = {"samples": node("WanR2V_Sampler", **{**sampler()["samples"]["inputs"], "model": ["model", 2]})}
+    reply = comfy.post("/prompt", {"prompt": {**model_and_text(), **wrong, **save("bad")}})
+    assert "return_type_mismatch" in str(reply["node_errors"])

@@ -1,0 +1,135 @@
+"""The pack's MODEL, VAE and CLIP in the pack's own sampler and in ComfyUI's, on a real server."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from comfy_server import ComfyServer, failure_of
+from numpy.typing import NDArray
+from PIL import Image
+from prompts import TEXT, Prompt, character, core_sampler, model_and_text, node, sampler, save
+
+pytestmark = pytest.mark.comfy
+
+
+def run(comfy: ComfyServer, prefix: str, *parts: Prompt) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Frames (F, H, W, 3) of a prompt, and its history entry."""
+    prompt: Prompt = {}
+    for part in (*parts, save(prefix)):
+        prompt.update(part)
+    entry = comfy.run(prompt)
+    files = [comfy.base / "output" / image["filename"] for image in entry["outputs"]["frames"]["images"]]
+    return np.stack([np.asarray(Image.open(file)) for file in files]), entry
+
+
+def test_sampler_gives_picture_and_sound_of_equal_length(comfy: ComfyServer) -> None:
+    frames, entry = run(comfy, "own", model_and_text(), sampler())
+    assert frames.shape == (17, 64, 64, 3) and frames.std() > 1
+    track = comfy.base / "output" / entry["outputs"]["track"]["audio"][0]["filename"]
+    from wan_core.media.sound import read_sound
+
+    assert read_sound(track).clip.waveform.shape[1] == 17 * 16000 // 8
+
+
+def test_seed_decides(comfy: ComfyServer) -> None:
+    first, _ = run(comfy, "seed_a", model_and_text(), sampler(seed=1))
+    again, _ = run(comfy, "seed_b", model_and_text(), sampler(seed=1, shift=1.50))
+    other, _ = run(comfy, "seed_c", model_and_text(), sampler(seed=2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_character_changes_the_clip_and_strength_0_does_not(comfy: ComfyServer) -> None:
+    plain, _ = run(comfy, "plain", model_and_text(), sampler())
+    with_character, _ = run(comfy, "with", model_and_text(), character(), sampler(with_character=True))
+    switched_off, _ = run(comfy, "off", model_and_text(), character(0.0), sampler(with_character=True))
+    assert not np.array_equal(plain, with_character)
+    assert np.array_equal(plain, switched_off)
+
+
+def test_core_sampler_with_the_packs_guider(comfy: ComfyServer) -> None:
+    scales = {"text_scale": 2.0, "identity_scale": 1.5, "audio_text_scale": 1.6, "voice_scale": 1.2}
+    guider = node(
+        "WanR2V_Guider", model=["applied", 0], positive=["applied", 1], negative=["nothing", 0], **scales
+    )
+    frames, _ = run(comfy, "guider", model_and_text(), character(), core_sampler(guider))
+    assert frames.shape == (17, 64, 64, 3) and frames.std() > 1
+
+
+def test_chain_with_equal_scales_is_plain_guidance(comfy: ComfyServer) -> None:
+    """With one scale for all, the chain collapses to what core's CFGGuider computes."""
+    same = {"text_scale": 2.5, "identity_scale": 2.5, "audio_text_scale": 2.5, "voice_scale": 2.5}
+    conditions = {"model": ["applied", 0], "positive": ["applied", 1], "negative": ["nothing", 0]}
+    ours, _ = run(
+        comfy,
+        "chain",
+        model_and_text(),
+        character(),
+        core_sampler(node("WanR2V_Guider", **conditions, **same)),
+    )
+    core, _ = run(
+        comfy, "cfg", model_and_text(), character(), core_sampler(node("CFGGuider", **conditions, cfg=2.5))
+    )
+    assert np.abs(ours.astype(int) - core.astype(int)).max() <= 1
+
+
+def test_core_nodes_take_clip_vae_and_audio_vae(comfy: ComfyServer) -> None:
+    prompt = model_and_text()
+    prompt["prompt"] = node("CLIPTextEncode", clip=["model", 1], text=TEXT)
+    prompt["samples"] = node(
+        "KSampler",
+        model=["model", 0],
+        positive=["prompt", 0],
+        negative=["nothing", 0],
+        latent_image=["latent", 0],
+        seed=7,
+        steps=2,
+        cfg=2.0,
+        sampler_name="uni_pc",
+        scheduler="simple",
+        denoise=1.0,
+    )
+    prompt["images"] = node("VAEDecode", samples=["samples", 0], vae=["model", 2])
+    prompt["sound"] = node("VAEDecodeAudio", samples=["samples", 0], vae=["model", 3])
+    prompt["again"] = node("VAEEncode", pixels=["images", 0], vae=["model", 2])
+    prompt["twice"] = node("VAEDecode", samples=["again", 0], vae=["model", 2])
+    prompt["sound_latents"] = node("VAEEncodeAudio", audio=["sound", 0], vae=["model", 3])
+    prompt["sound_again"] = node("VAEDecodeAudio", samples=["sound_latents", 0], vae=["model", 3])
+    prompt["frames"] = node("SaveImage", images=["twice", 0], filename_prefix="core")
+    prompt["track"] = node("SaveAudio", audio=["sound_again", 0], filename_prefix="core")
+    entry = comfy.run(prompt)
+    assert len(entry["outputs"]["frames"]["images"]) == 17 and entry["outputs"]["track"]["audio"]
+
+
+def test_first_frame_is_kept(comfy: ComfyServer) -> None:
+    """The clip begins with the picture as the codec draws it; a core sampler keeps it as well."""
+    start: Prompt = {
+        "photo": node("LoadImage", image="picture.png"),
+        "latent": node(
+            "WanR2V_EmptyLatent", vae=["model", 2], audio_vae=["model", 3], first_frame=["photo", 0]
+        ),
+    }
+    own, _ = run(comfy, "i2v", model_and_text(), start, sampler())
+    other, _ = run(comfy, "i2v_other", model_and_text(), start, sampler(seed=8))
+    guider = node("CFGGuider", model=["model", 0], positive=["prompt", 0], negative=["nothing", 0], cfg=2.0)
+    core, _ = run(comfy, "i2v_core", model_and_text(), start, core_sampler(guider))
+    free, _ = run(comfy, "i2v_free", model_and_text(), sampler())
+    assert np.array_equal(own[0], other[0]) and not np.array_equal(own[-1], other[-1])
+    assert np.abs(own[0].astype(int) - core[0].astype(int)).max() <= 1
+    assert not np.array_equal(own[0], free[0])
+
+
+def test_interrupt_ends_the_run_and_leaves_no_file(comfy: ComfyServer) -> None:
+    prompt = {**model_and_text(), **sampler(steps=1000), **save("interrupted")}
+    prompt_id = comfy.queue(prompt)
+    deadline = time.monotonic() + 60
+    while not comfy.get("/queue")["queue_running"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    comfy.post("/interrupt", {})
+    entry = comfy.wait(prompt_id, 60)
+    assert entry["status"]["status_str"] == "error" and "execution_interrupted" in failure_of(entry)
+    assert not list((comfy.base / "output").glob("interrupted*"))
+    run(comfy, "after", model_and_text(), sampler(seed=99))
