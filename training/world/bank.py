@@ -95,7 +95,7 @@ def build_bank(
 
     Args:
         path: folder. voices: how many, held-out ones included. seed: of the voices and lead-ins. workers: processes.
-        held_out: the last voices, marked as not for training. codec_path: weights of the codec; default the shipped ones.
+        held_out: the last voices, marked as not for training. codec_path: weights of the codec (the shipped ones).
     Raises: ValueError: the folder holds a bank made with other settings.
     """
     codec = load_codec(codec_path)
@@ -110,7 +110,9 @@ def build_bank(
     path.mkdir(parents=True, exist_ok=True)
     note = path / "bank.json"
     if note.exists() and json.loads(note.read_text(encoding="utf-8")) != info:
-        raise ValueError(f"speech bank: expected {info} in {note}, got other settings. Delete the folder to build anew.")
+        raise ValueError(
+            f"speech bank: expected {info} in {note}, got other settings. Delete the folder to build anew."
+        )
     drawn = draw_voices(voices, seed)
     steps = -(-CLIP_SAMPLES // codec.latent_samples)
     arrays = {

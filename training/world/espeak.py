@@ -1,8 +1,8 @@
 """espeak-ng in a process of its own: lines of JSON in, samples out.
 
-The library keeps its state in globals, so a process serves one caller. Run as a module this file is the server; `Espeak` is the
-client. The library and its data come with the package `espeakng-loader`; variant files go to a temporary copy of the folder
-tree (links, except for the voices).
+The library keeps its state in globals, so a process serves one caller. Run as a script this file is the server;
+`Espeak` is the client. The library and its data come with the package `espeakng-loader`; variant files go to a
+temporary copy of the folder tree (links, except for the voices).
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Espeak:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).resolve())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-P", str(Path(__file__).resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         self.sample_rate = struct.unpack("<i", self._read(4))[0]
 
@@ -41,7 +43,9 @@ class Espeak:
         """Speak `text` with the variant file's text at `speed` words a minute; (T,) in [-1, 1] at `sample_rate`."""
         pipe = self._process.stdin
         if pipe is None:
-            raise RuntimeError("espeak-ng: expected a running process, got a closed one. Open a new `Espeak`.")
+            raise RuntimeError(
+                "espeak-ng: expected a running process, got a closed one. Open a new `Espeak`."
+            )
         pipe.write(json.dumps({"text": text, "variant": variant, "speed": speed}).encode() + b"\n")
         pipe.flush()
         count = struct.unpack("<i", self._read(4))[0]
@@ -90,7 +94,7 @@ def copy_data(source: str, target: Path) -> Path:
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until the input ends."""
-    import espeakng_loader  # noqa: PLC0415  only the server needs it
+    import espeakng_loader
 
     with tempfile.TemporaryDirectory() as folder:
         variants = copy_data(espeakng_loader.get_data_path(), Path(folder))

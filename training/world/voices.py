@@ -1,8 +1,9 @@
 """The voices of the procedural world: what varies, between which bounds, and how espeak-ng is told.
 
-Every factor is drawn independently. The pitch, its range, the speed, the formants and the breath are espeak-ng's own voice
-parameters; the spectral slope and two resonances are a fixed filter applied to espeak-ng's waveform, because its own timbre
-controls leave the long-term spectrum of two voices alike. Both together are the speech synthesiser of the world.
+Every factor is drawn independently. The pitch, its range, the speed, the formants and the breath are espeak-ng's own
+voice parameters; the spectral slope and two resonances are a fixed filter applied to its waveform, because its own
+timbre controls leave the long-term spectra of two voices alike. Both together are the speech synthesiser of the
+world.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ def variant_file(voice: NDArray[np.floating], name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def colour(waveform: NDArray[np.float32], voice: NDArray[np.floating], rate: int, new_rate: int) -> NDArray[np.float32]:
+def colour(
+    waveform: NDArray[np.float32], voice: NDArray[np.floating], rate: int, new_rate: int
+) -> NDArray[np.float32]:
     """Apply a voice's slope and resonances to a waveform and bring it to another sample rate.
 
     Args:

@@ -1,0 +1,7 @@
+"""Nano's audio codec and its vocoder."""
+
+from .codec import AudioCodec
+from .config import AudioCodecConfig
+from .vocoder import synthesise
+
+__all__ = ["AudioCodec", "AudioCodecConfig", "synthesise"]
