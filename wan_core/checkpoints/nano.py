@@ -48,7 +48,8 @@ def save_part(
         save_file(tensors, partial, metadata=metadata)
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+        if partial.is_file():
+            partial.unlink()
         raise OutputError(
             f"weights file: expected to write {path}, got '{error}'. Check that the folder exists and has room."
         ) from error

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import torch
+from tiny_dit import normal, relative_error
+
+from wan_core.ops.attention import attend, merge_heads, split_heads
+
+
+def naive(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, seen: torch.Tensor | None
+) -> torch.Tensor:
+    scores = query.double() @ key.double().transpose(-1, -2) / query.shape[-1] ** 0.5
+    if seen is not None:
+        scores = scores.masked_fill(~seen, float("-inf"))
+    return scores.softmax(-1) @ value.double()
+
+
+def test_equals_the_formula_with_and_without_mask() -> None:
+    query, key, value = normal(2, 3, 5, 8), normal(2, 3, 7, 8, seed=2), normal(2, 3, 7, 8, seed=3)
+    seen = torch.rand(5, 7, generator=torch.Generator().manual_seed(0)) > 0.5
+    seen[:, 0] = True
+    assert relative_error(attend(query, key, value), naive(query, key, value, None)) < 1e-6
+    assert relative_error(attend(query, key, value, seen), naive(query, key, value, seen)) < 1e-6
+
+
+def test_one_reference_serves_a_batch() -> None:
+    query, key, value = normal(3, 2, 5, 8), normal(1, 2, 4, 8, seed=2), normal(1, 2, 4, 8, seed=3)
+    repeated = attend(query, key.repeat(3, 1, 1, 1), value.repeat(3, 1, 1, 1))
+    assert torch.allclose(attend(query, key, value), repeated, atol=1e-6)
+
+
+def test_heads_are_neighbouring_columns_and_come_back() -> None:
+    x = normal(2, 5, 12)
+    heads = split_heads(x, 3)
+    assert heads.shape == (2, 3, 5, 4)
+    assert torch.equal(heads[:, 1], x[..., 4:8])
+    assert torch.equal(merge_heads(heads), x)
