@@ -2,7 +2,8 @@
 
     python -m training.train_judge_picture --checkpoint FILE [--out FILE] [--steps 700] [--seed 0]
 
-About ten minutes on one core. The same seed gives the same weights; a run that was cut off goes on from its checkpoint.
+Under ten minutes on one free core. The same seed gives the same weights; a run that was cut off goes on from its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from .world.softness import soften
 BATCH = 256
 FRAMES = 17
 _PEAK_RATE = 3e-3
-_CHECKPOINT_EVERY = 50
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,27 @@ def judge_loss(outputs: tuple[Tensor, Tensor, Tensor], lesson: Lesson, columns: 
     return factor_loss + 0.5 * pose_loss + 0.3 * functional.cross_entropy(scene_logits, lesson.scene[columns])
 
 
-def train_frames(judge: PictureJudge, steps: int, seed: int, checkpoint: Path, painter: Painter) -> None:
-    """Train the frame reader; every second picture is softened. Resumes from `checkpoint` where it exists."""
+def train_frames(
+    judge: PictureJudge,
+    steps: int,
+    seed: int,
+    checkpoint: Path,
+    painter: Painter,
+    *,
+    every: int = 50,
+    batch: int = BATCH,
+) -> None:
+    """Train the frame reader; every second picture is softened.
+
+    Args:
+        judge: the judge, changed in place.
+        steps: batches of drawings, each making two updates.
+        seed: of the drawings; each step draws from the seed and its own number.
+        checkpoint: file to resume from where it exists, rewritten as training goes on.
+        painter: `paint`, or what compile_painter returned.
+        every: steps between checkpoints.
+        batch: drawings per step, even.
+    """
     optimizer = torch.optim.AdamW(judge.parameters(), lr=_PEAK_RATE, weight_decay=0.02)
     start = _resume(judge, optimizer, checkpoint)
     began = time.monotonic()
@@ -109,10 +128,10 @@ def train_frames(judge: PictureJudge, steps: int, seed: int, checkpoint: Path, p
         for group in optimizer.param_groups:
             group["lr"] = rate
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        lesson = draw_lesson(BATCH, generator, painter)
+        lesson = draw_lesson(batch, generator, painter)
         frames = lesson.frames.clone()
         frames[::2] = soften(frames[::2], generator)
-        for half in (slice(0, BATCH // 2), slice(BATCH // 2, BATCH)):
+        for half in (slice(0, batch // 2), slice(batch // 2, batch)):
             with torch.autocast("cpu", torch.bfloat16):
                 outputs = judge(frames[half].contiguous(memory_format=torch.channels_last))
             factors, scene_logits, pose = (output.float() for output in outputs)
@@ -121,7 +140,7 @@ def train_frames(judge: PictureJudge, steps: int, seed: int, checkpoint: Path, p
             loss.backward()
             torch.nn.utils.clip_grad_norm_(judge.parameters(), 5.0)
             optimizer.step()
-        if (step + 1) % _CHECKPOINT_EVERY == 0:
+        if (step + 1) % every == 0:
             _save(judge, optimizer, checkpoint, step + 1)
             print(
                 f"step {step + 1}/{steps} loss {loss.item():.4f} {time.monotonic() - began:.0f} s", flush=True

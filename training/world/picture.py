@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .figure import paint_person
 from .identity import IdentityBatch
 from .motion import Motion
-from .person import MOUTH_SHIFT, PERSON_PARAMETERS, lay_out_person, paint_person
+from .person import MOUTH_SHIFT, PERSON_PARAMETERS, lay_out_person
 from .scenes import lay_out_scene, paint_scene
 from .shapes import UNITS, Planes
 
