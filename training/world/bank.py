@@ -124,6 +124,8 @@ def build_bank(
     np.save(path / "voices.npy", drawn)
     note.write_text(json.dumps(info), encoding="utf-8")
     todo = np.flatnonzero(~arrays["done"])
+    if len(todo) == 0:
+        return
     began = time.monotonic()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(render_voice, weights, int(number), drawn[number], seed) for number in todo]

@@ -71,7 +71,8 @@ class Speaker:
 
         Args:
             voice: (15,), a row of `draw_voices`. phrase: 0-63. seed: of the lead-in and the level.
-        Returns: waveform (34000,) float32 at 16 kHz and the lead in seconds; equal arguments give equal samples.
+        Returns: waveform (34000,) float32 at 16 kHz and the lead in seconds. Equal calls on a new speaker give equal
+            samples; on a used one espeak-ng carries the phase of its pitch flutter along.
         """
         speed = round(float(voice[NAMES.index("speed")]))
         raw = self._espeak.say(phrase_text(phrase), variant_file(voice, "world"), speed)
