@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..wan_core.errors import InputError
+from ..wan_core.pipelines.request import check_names
+from ..wan_core.provenance import CONSENT_MEANINGS
 from . import host
 from .host import io
 from .sockets import (
@@ -16,7 +18,8 @@ from .sockets import (
     VoiceSocket,
 )
 
-CONSENT = ("own", "written", "fictional")
+NAMES = ("character1", "character2", "character3", "character4", "character5")
+UNSAID = "choose"
 
 
 class Character(io.ComfyNode):
@@ -31,14 +34,12 @@ class Character(io.ComfyNode):
             category="Wan R2V",
             description="Names a person for the prompt and ties a face and a voice to the name.",
             inputs=[
-                io.String.Input(
-                    "name", default="character1", tooltip="What the prompt calls the person: character1."
-                ),
+                io.Combo.Input("name", options=list(NAMES), tooltip="What the prompt calls the person."),
                 io.Combo.Input(
                     "consent",
-                    options=list(CONSENT),
-                    tooltip="On what ground the face and the voice are used: your own, with written consent of the "
-                    "person, or a fictional character.",
+                    options=[UNSAID, *CONSENT_MEANINGS],
+                    tooltip="On what ground face and voice are used. "
+                    + "; ".join(f"{word}: {meaning}" for word, meaning in CONSENT_MEANINGS.items()),
                 ),
                 IdentitySocket.Input("identity", optional=True, tooltip="Face, from Encode Identity."),
                 VoiceSocket.Input("voice", optional=True, tooltip="Voice, from Encode Voice."),
@@ -59,7 +60,10 @@ class Character(io.ComfyNode):
             raise InputError(
                 f"{name}: expected a face or a voice, got neither. Connect Encode Identity or Encode Voice."
             )
-        return io.NodeOutput(CharacterReference(name.strip().lower(), identity, voice, consent))
+        if consent == UNSAID:
+            words = ", ".join(CONSENT_MEANINGS)
+            raise InputError(f"{name}: expected a consent of {words}, got none. Choose the one that holds.")
+        return io.NodeOutput(CharacterReference(name, identity, voice, consent))
 
 
 class ApplyCharacters(io.ComfyNode):
@@ -112,13 +116,16 @@ class ApplyCharacters(io.ComfyNode):
         voice_strength: float,
     ) -> io.NodeOutput:
         """Prepare the injections."""
+        check_names((character,), positive[0][1].get(host.NAMED, ()))
         towers = host.joint_model(model)
         references = References(
             _prepare(model, towers.video_model, character.identity, identity_strength),
             _prepare(model, towers.audio_model, character.voice, voice_strength),
         )
         carried = references if references.video or references.audio else None
-        return io.NodeOutput(model.clone(), host.set_in_conditioning(positive, {host.REFERENCES: carried}))
+        return io.NodeOutput(
+            model.clone(), host.set_in_conditioning(positive, {host.REFERENCES: carried, host.NAMED: ()})
+        )
 
 
 def _prepare(model: Any, tower: Any, reference: ReferenceTokens | None, strength: float) -> tuple[Any, ...]:

@@ -7,16 +7,13 @@ from typing import Any
 import torch
 
 from ..wan_core.errors import InputError
-from ..wan_core.identity import read_face
 from ..wan_core.media.sound import check_voice, resample
-from ..wan_core.pipelines.references import encode_identity
-from ..wan_core.voice import encode_clip
+from ..wan_core.pipelines.references import encode_faces, encode_voice, read_faces
+from ..wan_core.pipelines.request import MAX_PHOTOS
 from . import host
 from .convert import clip_from_audio, image_from_video, photos_from_image
 from .host import io
 from .sockets import AdapterSocket, Encoders, IdentitySocket, ReferenceTokens, VoiceSocket
-
-MAX_PHOTOS = 8
 
 
 class EncodeIdentity(io.ComfyNode):
@@ -55,12 +52,11 @@ class EncodeIdentity(io.ComfyNode):
                 f"image: expected at most {MAX_PHOTOS} photos, got {image.shape[0]}. Give the best ones."
             )
         choice = int(face) if face.isdigit() else face
-        photos = photos_from_image(image)
         host.place(encoders.identity)
-        tokens, notes = encode_identity(encoders.identity.model, photos, choice)
-        seen = torch.stack([read_face(photo, choice).pixels for photo in photos], dim=1)
-        reference = ReferenceTokens(host.intermediate(tokens), encoders.identity_layers)
-        return io.NodeOutput(reference, image_from_video(seen[None]), "\n".join(notes))
+        faces, notes = read_faces(encoders.identity.model, photos_from_image(image), choice)
+        tokens = host.intermediate(encode_faces(encoders.identity.model, faces))
+        seen = image_from_video(faces[:, :, None])
+        return io.NodeOutput(ReferenceTokens(tokens, encoders.identity_layers), seen, "\n".join(notes))
 
 
 class EncodeVoice(io.ComfyNode):
@@ -89,6 +85,6 @@ class EncodeVoice(io.ComfyNode):
         """Check and encode."""
         clip = resample(clip_from_audio(audio, "voice"))
         notes = check_voice(clip)
-        device = host.place(encoders.voice)
-        tokens = host.intermediate(encode_clip(encoders.voice.model, clip.waveform.to(device)).tokens)
+        host.place(encoders.voice)
+        tokens = host.intermediate(encode_voice(encoders.voice.model, clip))
         return io.NodeOutput(ReferenceTokens(tokens, encoders.voice_layers), "\n".join(notes))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..wan_core.pipelines.defaults import NanoDefaults
+from ..wan_core.pipelines.request import check_names
 from ..wan_core.sampling import GuidanceChain, GuidanceTerm
 from . import host
 from .host import io
+from .sockets import References
 
 DEFAULTS = NanoDefaults()
 SCALES = {
@@ -40,6 +42,16 @@ def condition_inputs() -> list[io.Input]:
         io.Conditioning.Input("positive", tooltip="Prompt, with the character on it if there is one."),
         io.Conditioning.Input("negative", tooltip="What guidance leads away from: an empty prompt."),
     ]
+
+
+def references_of(positive: list[Any]) -> References | None:
+    """The references that a prompt carries, None where it carries none.
+
+    Raises: InputError: the prompt names a character that was not applied to it.
+    """
+    settings = positive[0][1]
+    check_names((), settings.get(host.NAMED, ()))
+    return settings.get(host.REFERENCES)
 
 
 def make_chain(
@@ -84,7 +96,7 @@ class Guider(io.ComfyNode):
     ) -> io.NodeOutput:
         """Make the guider."""
         scales = (text_scale, identity_scale, audio_text_scale, voice_scale)
-        references = positive[0][1].get(host.REFERENCES)
+        references = references_of(positive)
         conditions = {"nothing": negative, "everything": positive}
         if references is not None:
             conditions["references"] = host.set_in_conditioning(negative, {host.REFERENCES: references})

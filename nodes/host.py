@@ -36,6 +36,8 @@ from ..wan_core.types import AVLatents
 __all__ = ["ComfyExtension", "io", "ui"]
 
 REFERENCES = "wan_r2v_references"
+NAMED = "wan_r2v_named"
+PREVIEW_WIDTH = 256
 
 
 class HostJointModel(JointModel):
@@ -130,22 +132,22 @@ class HostJoint(comfy.model_base.BaseModel):
 
 
 def wrap_joint(
-    model: JointModel, *, shift: float, preview: Callable[[Tensor], Tensor] | None
+    model: JointModel, *, shift: float, preview: Callable[[Tensor], Tensor]
 ) -> comfy.model_patcher.ModelPatcher:
     """Make the MODEL of a joint transformer.
 
     Args:
         model: loaded on the CPU; its weights are taken over, not copied.
         shift: of the flow schedule that core schedulers use.
-        preview: latents (B, C, F, H, W) -> RGB video (B, 3, F, H, W) in [-1, 1] for live previews, or None.
+        preview: latents (B, C, F, H, W) -> RGB video (B, 3, F, H, W) in [-1, 1]; live previews show its first frame.
     """
     weight = next(model.parameters())
 
     class PreviewFormat(comfy.latent_formats.LatentFormat):
         latent_channels = model.config.video.in_channels
         latent_dimensions = 3
-        latent_rgb_factors = None if preview is None else torch.eye(3).tolist()
-        latent_rgb_factors_reshape = None if preview is None else staticmethod(preview)
+        latent_rgb_factors = torch.eye(3).tolist()
+        latent_rgb_factors_reshape = staticmethod(preview)
 
     class Settings(comfy.supported_models_base.BASE):
         unet_extra_config: ClassVar[dict[str, Any]] = {}
@@ -240,18 +242,25 @@ class ChainGuider(comfy.samplers.CFGGuider):
 
 
 def make_callback(
-    model: comfy.model_patcher.ModelPatcher, steps: int
-) -> Callable[[int, AVLatents, AVLatents], None]:
+    model: comfy.model_patcher.ModelPatcher, steps: int, has_preview: bool
+) -> Callable[[int, Tensor | None], None]:
     """Progress bar, live preview and the Interrupt button for a sampling loop of the engine.
 
-    Returns: to be called after each step with its number from 0, the clean estimate and the latents; it raises when the
-        user has pressed Interrupt.
+    Returns: to be called after each step with its number from 0 and the clean estimate of the picture's latents, None
+        while the picture waits; it raises when the user has pressed Interrupt.
     """
-    report = latent_preview.prepare_callback(model, steps)
+    bar = comfy.utils.ProgressBar(steps)
+    form = model.get_model_object("latent_format")
+    previewer = latent_preview.Latent2RGBPreviewer(
+        form.latent_rgb_factors, form.latent_rgb_factors_bias, form.latent_rgb_factors_reshape
+    )
 
-    def callback(index: int, denoised: AVLatents, latents: AVLatents) -> None:
+    def callback(index: int, denoised: Tensor | None) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        report(index, nest(denoised), nest(latents), steps)
+        image = None if denoised is None or not has_preview else previewer.decode_latent_to_preview(denoised)
+        if image is not None and image.width < PREVIEW_WIDTH:
+            image = image.resize((PREVIEW_WIDTH, PREVIEW_WIDTH * image.height // image.width))
+        bar.update_absolute(index + 1, steps, None if image is None else ("JPEG", image, 2 * PREVIEW_WIDTH))
 
     return callback
 

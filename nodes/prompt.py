@@ -6,6 +6,7 @@ from typing import Any
 
 from ..wan_core.text.prompt import parse_prompt
 from ..wan_core.text.vocabulary import known_words
+from . import host
 from .host import io
 
 
@@ -39,5 +40,7 @@ class EncodePrompt(io.ComfyNode):
     @classmethod
     def execute(cls, clip: Any, prompt: str) -> io.NodeOutput:
         """Encode the prompt."""
-        notes = "\n".join(parse_prompt(prompt).notes)
-        return io.NodeOutput(clip.encode_from_tokens_scheduled(clip.tokenize(prompt)), notes)
+        parsed = parse_prompt(prompt)
+        conditioning = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
+        named = host.set_in_conditioning(conditioning, {host.NAMED: parsed.characters})
+        return io.NodeOutput(named, "\n".join(parsed.notes))

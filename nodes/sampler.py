@@ -11,7 +11,7 @@ from ..wan_core.sampling import AVTimesteps, StepInfo, av_noise, flow_sigmas, le
 from ..wan_core.types import AVLatents
 from . import host
 from .convert import given_frames_of, latent_from, latents_of
-from .guidance import DEFAULTS, condition_inputs, guidance_inputs, make_chain
+from .guidance import DEFAULTS, condition_inputs, guidance_inputs, make_chain, references_of
 from .host import io
 from .sockets import References
 
@@ -67,6 +67,7 @@ class Sampler(io.ComfyNode):
                     tooltip="Steps that the sound is ahead.",
                 ),
                 *guidance_inputs(),
+                io.Boolean.Input("preview", default=True, tooltip="Show the picture while it is being made."),
             ],
             outputs=[io.Latent.Output(display_name="latent")],
         )
@@ -86,6 +87,7 @@ class Sampler(io.ComfyNode):
         identity_scale: float,
         audio_text_scale: float,
         voice_scale: float,
+        preview: bool,
     ) -> io.NodeOutput:
         """Run the loop."""
         device = host.place(model)
@@ -94,16 +96,16 @@ class Sampler(io.ComfyNode):
         noise = av_noise(tuple(empty.video.shape), tuple(empty.audio.shape), seed)
         grid = flow_sigmas(steps, shift)
         sigmas = lead_audio(grid, grid, audio_lead)
-        report = host.make_callback(model, len(sigmas.video) - 1)
+        report = host.make_callback(model, len(sigmas.video) - 1, preview)
 
         def denoise(latents: AVLatents, timesteps: AVTimesteps, condition: Condition) -> AVLatents:
             return transformer.velocity(latents, timesteps, condition.context, condition.references)
 
         def progress(step: StepInfo) -> None:
-            report(step.index, step.denoised, step.latents)
+            report(step.index, step.denoised.video if step.is_moving[0] else None)
 
         context, nothing = positive[0][0].to(device), negative[0][0].to(device)
-        references = positive[0][1].get(host.REFERENCES)
+        references = references_of(positive)
         chain = make_chain(
             Condition(nothing, None),
             Condition(nothing, references),

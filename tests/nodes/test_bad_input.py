@@ -41,6 +41,21 @@ def test_character_without_face_and_voice(comfy: ComfyServer) -> None:
     assert "expected a face or a voice, got neither" in message
 
 
+def test_consent_not_chosen(comfy: ComfyServer) -> None:
+    parts = character()
+    parts["character"]["inputs"]["consent"] = "choose"
+    message = fail(comfy, model_and_text(), parts, sampler(with_character=True))
+    assert "expected a consent of own, written, fictional, got none" in message
+
+
+def test_prompt_that_names_somebody_who_was_not_applied(comfy: ComfyServer) -> None:
+    named = {"prompt": node("WanR2V_EncodePrompt", clip=["model", 1], prompt="character2 waves at the beach")}
+    alone = fail(comfy, model_and_text(), named, sampler())
+    assert "WanR2V_Sampler" in alone and "got none for character2" in alone
+    other = fail(comfy, model_and_text(), named, character(), sampler(with_character=True))
+    assert "WanR2V_ApplyCharacters" in other and "got none for character2" in other
+
+
 def test_weights_folder_without_all_parts(comfy: ComfyServer) -> None:
     folder = comfy.base / "models" / "wan_r2v" / "partial"
     folder.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comfy_server import ComfyServer, failure_of
+from comfy_socket import ComfySocket
 from numpy.typing import NDArray
 from PIL import Image
 from prompts import TEXT, Prompt, character, core_sampler, model_and_text, node, sampler, save
@@ -119,6 +120,29 @@ def test_first_frame_is_kept(comfy: ComfyServer) -> None:
     assert np.array_equal(own[0], other[0]) and not np.array_equal(own[-1], other[-1])
     assert np.abs(own[0].astype(int) - core[0].astype(int)).max() <= 1
     assert not np.array_equal(own[0], free[0])
+
+
+def test_progress_and_previews_arrive(comfy: ComfyServer) -> None:
+    """Three steps and one of lead: four progress messages of the sampler, a JPEG with each but the lead's."""
+    client = "watcher"
+    prompt = {**model_and_text(), **sampler(steps=3, seed=50, preview=True), **save("watched")}
+    values, pictures = [], 0
+    with ComfySocket(comfy.port, client) as stream:
+        comfy.queue(prompt, client)
+        while True:
+            message = stream.read()
+            if isinstance(message, bytes):
+                pictures += b"\xff\xd8\xff" in message[:200]
+            elif message["type"] == "progress":
+                values.append((message["data"]["value"], message["data"]["max"]))
+            elif message["type"].startswith("execution_") and message["type"] not in (
+                "execution_start",
+                "execution_cached",
+            ):
+                assert message["type"] == "execution_success"
+                break
+    assert [value for value in values if value[1] == 4] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert pictures == 3
 
 
 def test_interrupt_ends_the_run_and_leaves_no_file(comfy: ComfyServer) -> None:

@@ -154,12 +154,12 @@ class ComfyServer:
             content = error.read()
         return json.loads(content) if content else {}
 
-    def queue(self, prompt: dict[str, Any]) -> str:
+    def queue(self, prompt: dict[str, Any], client_id: str = "tests") -> str:
         """Queue an API-format prompt; its id.
 
         Raises: AssertionError with the server's words when it refuses the prompt.
         """
-        reply = self.post("/prompt", {"prompt": prompt, "client_id": "tests"})
+        reply = self.post("/prompt", {"prompt": prompt, "client_id": client_id})
         assert "prompt_id" in reply and not reply.get("node_errors"), json.dumps(reply, indent=1)[:3000]
         return str(reply["prompt_id"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TEXT = 'character1 waves at the beach and says "hello everyone"'
+TEXT = 'waves at the beach and says "hello everyone"'
 Prompt = dict[str, dict[str, Any]]
 
 
@@ -63,6 +63,7 @@ def sampler(steps: int = 2, seed: int = 7, *, with_character: bool = False, **ch
         "identity_scale": 1.5,
         "audio_text_scale": 1.6,
         "voice_scale": 1.2,
+        "preview": False,
     }
     return {"samples": node("WanR2V_Sampler", **{**inputs, **changes})}
 

@@ -17,14 +17,50 @@ from ..vae.patch_vae import PatchVAE
 from ..voice.encoder import VoiceEncoder, encode_clip
 
 
+def read_faces(
+    encoder: IdentityEncoder, photos: Sequence[Tensor], face: FaceChoice = "auto"
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Find and cut out the face of a person in each photo.
+
+    Args:
+        encoder: the encoder that the faces are for.
+        photos: pictures of one person, (H, W, 3) uint8 RGB, at least one.
+        face: which face, see `wan_core.identity.face`.
+    Returns:
+        Faces (K, 3, S, S) in [-1, 1], one a photo, and notes for the user.
+    Raises:
+        InputError: no photo, or a photo without such a face.
+    """
+    if not photos:
+        raise InputError("photos: expected at least one, got none. Give a photo of the face.")
+    crops = [read_face(photo, face, encoder.config.face.image_size) for photo in photos]
+    prefixes = [f"photo {number}: " if len(crops) > 1 else "" for number in range(1, len(crops) + 1)]
+    notes = [prefix + note for prefix, crop in zip(prefixes, crops, strict=True) for note in crop.notes]
+    return torch.stack([crop.pixels for crop in crops]), tuple(notes)
+
+
 @torch.no_grad()
+def encode_faces(encoder: IdentityEncoder, faces: Tensor) -> Tensor:
+    """Encode the faces of one person.
+
+    Several faces give the mean of their embeddings, brought back to the length that one has: the resampler was
+    trained on one.
+
+    Args:
+        encoder: face encoder and resampler.   faces: (K, 3, S, S) in [-1, 1], as `read_faces` gives them.
+    Returns:
+        Identity tokens (1, N, D) on the encoder's device.
+    """
+    embeds = encoder.face_encoder(faces.to(next(encoder.parameters()).device))
+    if len(faces) > 1:
+        embeds = functional.layer_norm(embeds.mean(dim=0, keepdim=True), embeds.shape[-1:])
+    return encoder.resampler(embeds[None])
+
+
 def encode_identity(
     encoder: IdentityEncoder, photos: Sequence[Tensor], face: FaceChoice = "auto"
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """Find, cut out and encode the face of a person.
-
-    Several photos give the mean of their embeddings, brought back to the length that one has: the resampler was
-    trained on one.
+    """Find, cut out and encode the face of a person: `read_faces`, then `encode_faces`.
 
     Args:
         encoder: face encoder and resampler.
@@ -35,16 +71,8 @@ def encode_identity(
     Raises:
         InputError: no photo, or a photo without such a face.
     """
-    if not photos:
-        raise InputError("photos: expected at least one, got none. Give a photo of the face.")
-    crops = [read_face(photo, face, encoder.config.face.image_size) for photo in photos]
-    pixels = torch.stack([crop.pixels for crop in crops]).to(next(encoder.parameters()).device)
-    embeds = encoder.face_encoder(pixels)
-    if len(crops) > 1:
-        embeds = functional.layer_norm(embeds.mean(dim=0, keepdim=True), embeds.shape[-1:])
-    prefixes = [f"photo {number}: " if len(crops) > 1 else "" for number in range(1, len(crops) + 1)]
-    notes = [prefix + note for prefix, crop in zip(prefixes, crops, strict=True) for note in crop.notes]
-    return encoder.resampler(embeds[None]), tuple(notes)
+    faces, notes = read_faces(encoder, photos, face)
+    return encode_faces(encoder, faces), notes
 
 
 @torch.no_grad()
