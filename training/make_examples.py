@@ -64,7 +64,9 @@ def main() -> None:
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(samples.tobytes())
-    print(f"{arguments.folder}: portrait.png {PORTRAIT_SIZE} px, voice.wav {len(samples) / SAMPLE_RATE:.2f} s")
+    print(
+        f"{arguments.folder}: portrait.png {PORTRAIT_SIZE} px, voice.wav {len(samples) / SAMPLE_RATE:.2f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -41,4 +41,6 @@ def check_consent(consent: str | None, has_references: bool) -> Consent | None:
     for word in get_args(Consent):
         if consent == word:
             return word
-    raise InputError(f"consent: expected own, written or fictional, got {consent!r}. Say which holds ({choices}).")
+    raise InputError(
+        f"consent: expected own, written or fictional, got {consent!r}. Say which holds ({choices})."
+    )

@@ -1,0 +1,121 @@
+"""`wan-r2v doctor`: what is installed here, and what nano can make."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from av.codec import Codec
+
+from ..errors import WanCoreError
+from ..identity.face import find_faces
+from ..media import plan_output
+from ..pipelines import NanoDefaults, load_bundle
+from ..text import ACTIONS, CLOSERS, OPENERS, SCENES
+from .console import Console
+
+PACKAGES = (
+    "torch",
+    "torchaudio",
+    "av",
+    "pillow",
+    "scikit-image",
+    "safetensors",
+    "numpy",
+)
+OPTIONAL_PACKAGES = ("insightface", "diffusers")
+WELL, ILL = 0, 1
+
+
+def run_doctor(options: argparse.Namespace, console: Console) -> int:
+    """Examine this installation and say what works.
+
+    Args:
+        options: of `parser.build_parser`.
+        console: where to say it.
+    Returns:
+        0 where a clip can be made, 1 where something needed is missing.
+    """
+    needed = {name: _version(name) for name in PACKAGES}
+    optional = {name: _version(name) for name in OPTIONAL_PACKAGES}
+    trials: dict[str, Callable[[], str]] = {
+        "nano's weights": lambda: _try_weights(options.weights),
+        "face detector": _try_faces,
+        "H.264 encoder": lambda: Codec("libx264", "w").long_name,
+        "AAC encoder": lambda: Codec("aac", "w").long_name,
+        "writing here": lambda: str(plan_output(Path("clip.mp4"), number=True).resolve().parent),
+    }
+    findings = {name: _attempt(trial) for name, trial in trials.items()}
+    is_well = all(needed.values()) and all(works for works, _ in findings.values())
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    lines = [
+        f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        f"CUDA device: {device} (nano runs on the processor)",
+        *(f"{name} {found or 'MISSING: pip install ' + name}" for name, found in needed.items()),
+        *(f"{name} {found or 'not installed (optional)'}" for name, found in optional.items()),
+        *(f"{name}: {text if works else 'FAILS: ' + text}" for name, (works, text) in findings.items()),
+        *_abilities(),
+        "all well: try wan-r2v demo" if is_well else "not all is well: see the lines in capitals",
+    ]
+    content: dict[str, Any] = {
+        "is_well": is_well,
+        "python": platform.python_version(),
+        "cuda": device,
+        "packages": needed | optional,
+        "checks": {name: {"works": works, "detail": text} for name, (works, text) in findings.items()},
+        "scenes": SCENES,
+        "actions": ACTIONS,
+        "openers": OPENERS,
+        "closers": CLOSERS,
+    }
+    console.show(lines, content)
+    return WELL if is_well else ILL
+
+
+def _abilities() -> list[str]:
+    defaults = NanoDefaults()
+    sizes = ", ".join(f"{width}*{height}" for width, height in defaults.sizes)
+    return [
+        f"nano makes {defaults.seconds:g} s at {defaults.fps} frames a second; sizes {sizes} "
+        f"(drawn at {defaults.native_size}, then enlarged); one person a clip",
+        f"  places: {', '.join(SCENES)}",
+        f"  movements: {', '.join(ACTIONS)}",
+        f"  words to begin with: {', '.join(OPENERS)}",
+        f"  words to add: {', '.join(closer for closer in CLOSERS if closer)}",
+    ]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _attempt(trial: Callable[[], str]) -> tuple[bool, str]:
+    """Run a trial: whether it worked, and what it said."""
+    try:
+        return True, trial()
+    except (WanCoreError, OSError, ValueError) as error:
+        return False, " ".join(str(error).split())
+
+
+def _try_weights(folder: Path | None) -> str:
+    bundle = load_bundle(folder)
+    parameters = sum(
+        parameter.numel()
+        for part in (bundle.dit, bundle.text, bundle.identity, bundle.voice, bundle.identity_adapter)
+        for parameter in part.parameters()
+    )
+    return f"loaded, {parameters / 1e6:.1f} million trained numbers in the networks"
+
+
+def _try_faces() -> str:
+    find_faces(torch.zeros(64, 64, 3, dtype=torch.uint8))
+    return "scikit-image's cascade"

@@ -1,0 +1,265 @@
+"""`wan-r2v generate` and `wan-r2v demo`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from ..identity.face import FaceChoice
+from ..media import plan_output, read_photo, read_voice, write_video
+from ..pipelines import (
+    Character,
+    GenerateRequest,
+    NanoBundle,
+    NanoDefaults,
+    Progress,
+    Scales,
+    generate,
+    load_bundle,
+)
+from ..provenance import Consent, SyntheticTag, check_consent, to_metadata
+from .arguments import parse_face, parse_named_files, parse_size
+from .console import Console
+from .measure import References, plan_report, write_report
+from .parser import DEMO_FILE
+
+DEMO_PROMPT = 'character1 waves at the beach and says "hello everyone"'
+CLIP_FILE = "clip.mp4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A clip to make and where it goes.
+
+    Attributes:
+        request: what to make.   consent: for its references.   notes: about how they were read.
+        output: planned path.   overwrite: an existing file may be replaced.
+        weights: nano's folder, None for the shipped one.   has_report: whether to write a report.
+    """
+
+    request: GenerateRequest
+    consent: Consent | None
+    notes: tuple[str, ...]
+    output: Path
+    overwrite: bool
+    weights: Path | None
+    has_report: bool
+
+
+def run_generate(options: argparse.Namespace, console: Console) -> None:
+    """Make the clip that the options describe, and say what was made.
+
+    Args:
+        options: of `parser.build_parser`.
+        console: where to say it.
+    Raises:
+        InputError: something given can't be used.
+        OutputError: the clip can't be written.
+        CheckpointError: nano's weights are missing or damaged.
+    """
+    consent = check_consent(options.consent, bool(options.reference or options.voice))
+    size, face = parse_size(options.size), parse_face(options.face)
+    photos = parse_named_files("--reference", options.reference)
+    voices = parse_named_files("--voice", options.voice)
+    output = _plan(options, CLIP_FILE)
+    characters, notes = _read_characters(photos, voices, face)
+    first_frame = None
+    if options.first_frame is not None:
+        picture = read_photo(options.first_frame)
+        first_frame, notes = picture.pixels, [*notes, *picture.notes]
+    request = GenerateRequest(
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+        characters=characters,
+        first_frame=first_frame,
+        size=size,
+        duration=options.duration,
+        shot_type=options.shot_type,
+        seed=options.seed,
+        has_audio=options.audio,
+        steps=options.steps,
+        scales=_scales(options),
+    )
+    job = Job(
+        request=request,
+        consent=consent,
+        notes=tuple(notes),
+        output=output,
+        overwrite=options.overwrite,
+        weights=options.weights,
+        has_report=options.report,
+    )
+    lines, content = make_clip(job, console)
+    console.show(lines, content)
+
+
+def run_demo(options: argparse.Namespace, console: Console) -> None:
+    """Make a clip from the example portrait and voice, and say what was done.
+
+    Args:
+        options: of `parser.build_parser`.
+        console: where to say it.
+    Raises:
+        OutputError: the clip can't be written.
+        CheckpointError: nano's weights or the examples are missing or damaged.
+    """
+    examples = Path(__file__).parents[1] / "assets" / "examples"
+    portrait, recording = examples / "portrait.png", examples / "voice.wav"
+    for file in (portrait, recording):
+        if not file.is_file():
+            raise CheckpointError(
+                f"example: expected the file, got none at {file}. Install the package again."
+            )
+    output = _plan(options, DEMO_FILE)
+    character = Character(
+        name="character1",
+        photos=(read_photo(portrait).pixels,),
+        voice=read_voice(recording).clip,
+        face="whole",
+    )
+    job = Job(
+        request=GenerateRequest(
+            prompt=DEMO_PROMPT, characters=(character,), seed=options.seed, steps=options.steps
+        ),
+        consent="fictional",
+        notes=(),
+        output=output,
+        overwrite=options.overwrite,
+        weights=options.weights,
+        has_report=options.report,
+    )
+    lines, content = make_clip(job, console)
+    story = [
+        f"portrait: {portrait}",
+        f"voice: {recording}",
+        f"prompt: {DEMO_PROMPT}",
+    ]
+    console.show(
+        [*story, *lines],
+        {"portrait": str(portrait), "voice": str(recording), "prompt": DEMO_PROMPT, **content},
+    )
+
+
+def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
+    """Generate, write and, where asked, measure a clip.
+
+    Args:
+        job: what to do.
+        console: shows the progress.
+    Returns:
+        Sentences for people, and the same for machines.
+    Raises:
+        WanCoreError: see `generate` and `write_video`.
+    """
+    defaults = NanoDefaults()
+    defaults.check(job.request)
+    if job.has_report:
+        plan_report(job.output, overwrite=job.overwrite)
+    started = time.monotonic()
+    bundle = load_bundle(job.weights)
+    bar = console.bar()
+
+    def show(progress: Progress) -> None:
+        bar.update(progress.stage, progress.done, progress.total)
+
+    result = generate(job.request, bundle, show, defaults=defaults)
+    tag = SyntheticTag(model="nano", consent=job.consent, seed=job.request.seed, version=package_version())
+    path = write_video(
+        job.output, result.video, result.fps, result.audio, metadata=to_metadata(tag), overwrite=job.overwrite
+    )
+    seconds = time.monotonic() - started
+    frames, height, width = result.video.shape[2:]
+    notes = [*job.notes, *result.notes]
+    sound = "with sound" if result.audio is not None else "without sound"
+    lines = [
+        f"made {path}: {frames} frames of {width}x{height} at {result.fps} a second, {sound}, in {seconds:.1f} s",
+        "the file carries a tag that says it is synthetic.",
+        *(f"note: {note}" for note in notes),
+    ]
+    content: dict[str, Any] = {
+        "output": str(path),
+        "frames": frames,
+        "width": width,
+        "height": height,
+        "fps": result.fps,
+        "has_audio": result.audio is not None,
+        "seed": job.request.seed,
+        "seconds": round(seconds, 3),
+        "notes": notes,
+    }
+    if job.has_report:
+        report = _report(job, bundle, path)
+        lines += report[0]
+        content["report"] = report[1]
+    return lines, content
+
+
+def package_version() -> str:
+    """Return this package's version, "unknown" where it runs without being installed."""
+    try:
+        return version("wan-r2v")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _report(job: Job, bundle: NanoBundle, path: Path) -> tuple[list[str], dict[str, Any]]:
+    """Measure the written file, not what was in memory."""
+    person = job.request.characters[0] if job.request.characters else None
+    photo = person.photos[0] if person and person.photos else None
+    references = References(
+        photo=photo,
+        face="auto" if person is None else person.face,
+        voice=None if person is None else person.voice,
+    )
+    return write_report(path, references, bundle.identity.face_encoder, path, overwrite=job.overwrite)
+
+
+def _plan(options: argparse.Namespace, default: str) -> Path:
+    """A named output is used as it is or refused; without a name the next free one is taken."""
+    if options.output is None:
+        return plan_output(Path(default), overwrite=options.overwrite, number=True)
+    output: Path = options.output
+    return plan_output(output if output.suffix else output.with_suffix(".mp4"), overwrite=options.overwrite)
+
+
+def _read_characters(
+    photos: dict[str, list[Path]], voices: dict[str, list[Path]], face: FaceChoice
+) -> tuple[tuple[Character, ...], list[str]]:
+    characters: list[Character] = []
+    notes: list[str] = []
+    for name in dict.fromkeys((*photos, *voices)):
+        pictures = [read_photo(path) for path in photos.get(name, [])]
+        recordings = voices.get(name, [])
+        # Several recordings of a person would need joining; nano reads one.
+        if len(recordings) > 1:
+            notes.append(f"{name}: {len(recordings)} recordings given; {recordings[0].name} is used.")
+        sound = read_voice(recordings[0]) if recordings else None
+        notes += [f"{name}: {note}" for picture in pictures for note in picture.notes]
+        notes += [f"{name}: {note}" for note in (sound.notes if sound else ())]
+        characters.append(
+            Character(
+                name=name,
+                photos=tuple(picture.pixels for picture in pictures),
+                voice=sound.clip if sound else None,
+                face=face,
+            )
+        )
+    return tuple(characters), notes
+
+
+def _scales(options: argparse.Namespace) -> Scales | None:
+    """The model's scales with what the options change; the prompt's scale changes picture and sound alike."""
+    scales = NanoDefaults().scales
+    if options.identity_scale is not None:
+        scales = replace(scales, identity_strength=options.identity_scale)
+    if options.voice_scale is not None:
+        scales = replace(scales, voice_strength=options.voice_scale)
+    if options.text_scale is not None:
+        ratio = scales.text_audio / scales.text_video
+        scales = replace(scales, text_video=options.text_scale, text_audio=options.text_scale * ratio)
+    return scales

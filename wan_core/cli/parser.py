@@ -1,0 +1,152 @@
+"""The options of `wan-r2v`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from ..errors import InputError
+
+DEMO_FILE = "wan_r2v_demo.mp4"
+AddCommand = Callable[[str, str], "Parser"]
+_WORDS = "The words that nano knows are listed by `wan-r2v doctor`."
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line, like all other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving.
+
+        Raises: InputError: always.
+        """
+        raise InputError(f"command line: {message}. See {self.prog} --help.")
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog="wan-r2v",
+        description="A photo, a voice clip and a sentence become a talking clip, on your own machine.",
+        epilog="Exit codes: 0 done, 2 bad input (one line says what), 1 a fault.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> Parser:
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        command.add_argument("--json", action="store_true", help="write the result as JSON")
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return command
+
+    demo = add("demo", f"make {DEMO_FILE} from the example portrait and voice")
+    _add_output(demo, f"where the clip goes (default: {DEMO_FILE} here, or the next free number)")
+    demo.add_argument("--seed", type=int, default=7, help="of the noise (default: 7)")
+    demo.add_argument("--steps", type=int, help="sampling steps (default: the model's)")
+    _add_report(demo)
+    _add_weights(demo)
+    _add_generate(add)
+    report = add("report", "measure a clip against the photo and the voice it was made from")
+    report.add_argument("clip", type=Path, help="the clip, such as clip.mp4")
+    report.add_argument("--reference", type=Path, metavar="PHOTO", help="photo of the person")
+    report.add_argument("--voice", type=Path, metavar="SOUND", help="recording of the voice")
+    report.add_argument("--face", default="auto", metavar="WHICH", help="as for generate")
+    _add_output(report, "stem of the two files (default: CLIP.report)")
+    _add_weights(report)
+    verify = add("verify", "say whether a clip carries the tag of synthetic media")
+    verify.add_argument("clip", type=Path, help="the clip, such as clip.mp4")
+    inspect = add("inspect", "say what a weights file or model folder is")
+    inspect.add_argument("file", type=Path, help="a .safetensors file, a sharded index, or a folder")
+    doctor = add("doctor", "say what is installed here and what nano can make")
+    _add_weights(doctor)
+    return parser
+
+
+def _add_generate(add: AddCommand) -> None:
+    generate = add("generate", "make a clip")
+    generate.add_argument(
+        "--prompt",
+        default="",
+        help=f"place, movement and, in quotes, what is said; names character1. {_WORDS}",
+    )
+    generate.add_argument("--negative-prompt", default="", help="what to lead away from")
+    generate.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        metavar="NAME=PHOTO",
+        help="photo of a person, such as character1=photo.jpg; again for more photos of the same person",
+    )
+    generate.add_argument(
+        "--voice",
+        action="append",
+        default=[],
+        metavar="NAME=SOUND",
+        help="recording (or video) of the person speaking",
+    )
+    generate.add_argument(
+        "--face",
+        default="auto",
+        metavar="WHICH",
+        help="auto: the largest face found; 2, 3, ...: the next largest; whole: the picture is the face (for drawings)",
+    )
+    generate.add_argument(
+        "--consent",
+        metavar="GROUND",
+        help="needed with a face or voice: own, written (by the person) or fictional",
+    )
+    generate.add_argument(
+        "--first-frame", type=Path, metavar="PICTURE", help="picture that the clip begins with"
+    )
+    generate.add_argument(
+        "--size", default="256*256", metavar="W*H", help="of the clip in pixels (default: 256*256)"
+    )
+    generate.add_argument(
+        "--duration", type=float, default=2.0, metavar="SECONDS", help="of the clip (default: 2)"
+    )
+    generate.add_argument(
+        "--shot-type", default="single", metavar="TYPE", help="single or multi (default: single)"
+    )
+    generate.add_argument(
+        "--seed", type=int, default=0, help="of the noise; the same seed gives the same clip"
+    )
+    generate.add_argument(
+        "--audio", action=argparse.BooleanOptionalAction, default=True, help="whether the clip has sound"
+    )
+    generate.add_argument("--steps", type=int, help="sampling steps (default: the model's)")
+    generate.add_argument(
+        "--identity-scale", type=float, metavar="X", help="strength of the face: 0 off, 1 as trained"
+    )
+    generate.add_argument(
+        "--voice-scale", type=float, metavar="X", help="strength of the voice: 0 off, 1 as trained"
+    )
+    generate.add_argument(
+        "--text-scale", type=float, metavar="X", help="guidance by the prompt on picture and sound"
+    )
+    _add_output(generate, "where the clip goes (default: clip.mp4 here, or the next free number)")
+    _add_report(generate)
+    _add_weights(generate)
+
+
+def _add_output(command: Parser, text: str) -> None:
+    command.add_argument("-o", "--output", "--out", type=Path, metavar="FILE", help=text)
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace existing files (otherwise a named file that exists is an error)",
+    )
+
+
+def _add_report(command: Parser) -> None:
+    command.add_argument(
+        "--report",
+        action="store_true",
+        help="also write CLIP.report.png and CLIP.report.json: likeness, lips, voice",
+    )
+
+
+def _add_weights(command: Parser) -> None:
+    command.add_argument(
+        "--weights", type=Path, metavar="FOLDER", help="nano's weights (default: the shipped ones)"
+    )

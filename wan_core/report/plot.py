@@ -1,0 +1,80 @@
+"""Line plots drawn with Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+INK, PALE, GROUND = (40, 40, 46), (214, 216, 222), (255, 255, 255)
+BLUE, ORANGE = (31, 105, 190), (224, 122, 24)
+TEXT_SIZE = 13
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 24, 22
+
+
+class Line(NamedTuple):
+    """A curve: one value a frame, its colour, and its name in the legend."""
+
+    values: Sequence[float]
+    colour: tuple[int, int, int]
+    name: str
+
+
+def load_font(size: int = TEXT_SIZE) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font, `size` pixels high."""
+    return ImageFont.load_default(size)
+
+
+def draw_plot(
+    title: str,
+    lines: Sequence[Line],
+    bounds: tuple[float, float],
+    size: tuple[int, int],
+    seconds_per_value: float,
+) -> Image.Image:
+    """Draw curves over time.
+
+    Args:
+        title: stands above the plot.
+        lines: at least one; all of the same length, two values or more.
+        bounds: lowest and highest value of the vertical axis; curves are cut off there.
+        size: width and height in pixels.
+        seconds_per_value: step of the horizontal axis.
+    Returns:
+        The picture.
+    """
+    picture = Image.new("RGB", size, GROUND)
+    draw = ImageDraw.Draw(picture)
+    font = load_font()
+    width, height = size[0] - _LEFT - _RIGHT, size[1] - _TOP - _BOTTOM
+    low, high = bounds
+
+    def place(index: float, value: float, count: int) -> tuple[float, float]:
+        share = (min(max(value, low), high) - low) / (high - low)
+        return _LEFT + width * index / (count - 1), _TOP + height * (1 - share)
+
+    draw.text((_LEFT, 3), title, fill=INK, font=font)
+    for step in range(5):
+        value = low + (high - low) * step / 4
+        y = _TOP + height * (1 - step / 4)
+        draw.line((_LEFT, y, _LEFT + width, y), fill=PALE)
+        draw.text((4, y - TEXT_SIZE / 2 - 1), f"{value:.2f}", fill=INK, font=font)
+    count = len(lines[0].values)
+    seconds = (count - 1) * seconds_per_value
+    for step in range(5):
+        x = _LEFT + width * step / 4
+        draw.text(
+            (x - (34 if step == 4 else 0), size[1] - _BOTTOM + 3), f"{seconds * step / 4:.2f} s", INK, font
+        )
+    x = _LEFT + draw.textlength(title, font) + 18
+    for line in lines:
+        points = [place(index, value, count) for index, value in enumerate(line.values)]
+        draw.line(points, fill=line.colour, width=2, joint="curve")
+        for point in points:
+            draw.ellipse((point[0] - 2, point[1] - 2, point[0] + 2, point[1] + 2), fill=line.colour)
+        draw.line((x, 11, x + 16, 11), fill=line.colour, width=3)
+        draw.text((x + 20, 3), line.name, fill=INK, font=font)
+        x += 34 + draw.textlength(line.name, font)
+    return picture
