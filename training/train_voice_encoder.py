@@ -85,7 +85,7 @@ def bank_tokens(encoder: VoiceEncoder, bank: SpeechBank, codec_path: Path | None
         latents = torch.from_numpy(
             np.asarray(bank.latents[voice, phrases.start : phrases.stop : phrases.step])
         )
-        rows.append(encoder(codec.unpack(latents.float())).tokens.half())
+        rows.append(encoder(codec.unpack(latents)).tokens.half())
     return torch.stack(rows)
 
 
@@ -94,7 +94,7 @@ def verify(trainee: VoiceTrainee, bank: SpeechBank, codec_path: Path | None) -> 
     """On held-out voices: top-1 of 100 with other words (all tokens; timbre alone), correlation with each factor."""
     codec = load_codec(codec_path)
     first, second = (
-        torch.from_numpy(np.asarray(bank.latents[bank.held_out_voices.start :, phrase])).float()
+        torch.from_numpy(bank.latents[bank.held_out_voices.start :, phrase].astype(np.float32))
         for phrase in (9, 50)
     )
     features = codec.unpack(torch.cat((first, second)))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import InputError, ShapeError
-from ..ops.speech import CEPSTRA, FEATURES, SpeechFrames, analyse
+from ..ops.speech import CEPSTRA, FEATURES, HOP, SAMPLE_RATE, analyse, envelope_db
 from ..protocols import TORCH_OPERATIONS, Operations
 from .config import VoiceEncoderConfig
 
@@ -162,13 +162,18 @@ def encode_clip(encoder: VoiceEncoder, waveform: Tensor) -> VoiceCode:
     Args:
         encoder: with its weights. waveform: (B, T), 16 kHz, [-1, 1], 0.3 s at least.
     Returns: see `VoiceCode`.
-    Raises: InputError: no speech in it (nothing voiced in a tenth of a second or more). ShapeError: not (B, T).
+    Raises: InputError: no speech in it: silent, or neither voiced for 0.1 s nor rising and falling like a whisper.
+        ShapeError: not (B, T).
     """
-    frames: SpeechFrames = analyse(waveform)
-    seconds = (frames.voicing > 0).sum(-1).min().item() * 0.016
-    if seconds < 0.1:
+    frames = analyse(waveform)
+    seconds = (frames.voicing > 0).sum(-1) * (HOP / SAMPLE_RATE)
+    level = envelope_db(waveform)
+    loud, quiet = level.quantile(0.95, -1), level.quantile(0.1, -1)
+    is_speech = (seconds >= 0.1) | ((loud > -55.0) & (loud - quiet > 15.0))
+    if not bool(is_speech.all()):
+        worst = int(is_speech.int().argmin())
         raise InputError(
-            f"voice clip: expected at least 0.1 s of voiced speech, got {seconds:.2f} s. "
-            "Give a clip in which the person speaks clearly."
+            f"voice clip: expected at least 0.1 s of voiced speech, got {seconds[worst].item():.2f} s "
+            f"at {loud[worst].item():.0f} dB. Give a clip in which the person speaks clearly."
         )
     return encoder(frames.stack().to(encoder.feature_mean))
