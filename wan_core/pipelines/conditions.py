@@ -33,9 +33,14 @@ class NanoCondition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NanoDenoiser:
-    """The transformer as the sampling loop calls it."""
+    """The transformer as the sampling loop calls it.
+
+    Attributes:
+        dit: both towers.   fuse: False keeps the towers from reading each other, to measure what the fusion does.
+    """
 
     dit: JointModel
+    fuse: bool = True
 
     def __call__(self, latents: AVLatents, timesteps: AVTimesteps, condition: NanoCondition) -> AVLatents:
         """Velocities of both modalities; see `wan_core.sampling.Denoiser`.
@@ -53,6 +58,7 @@ class NanoDenoiser:
             condition.context,
             video_injections=condition.video,
             audio_injections=condition.audio,
+            fuse=self.fuse,
         )
 
 

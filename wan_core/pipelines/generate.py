@@ -127,6 +127,7 @@ def sample_clip(
     batch: int = 1,
     steps: int | None = None,
     first_frame: Tensor | None = None,
+    fuse: bool = True,
     progress: ProgressCallback | None = None,
 ) -> AVLatents:
     """Sample the latents of clips.
@@ -134,7 +135,8 @@ def sample_clip(
     Args:
         chain: from `make_conditions`.   seed: of the start noise; clips of a batch have different noise.
         settings: length, size, steps and schedule.   batch: number of clips B.   steps: None for the settings' own.
-        first_frame: clean latents (B, C, 1, h, w) to begin with, or None.   progress: see `generate`.
+        first_frame: clean latents (B, C, 1, h, w) to begin with, or None.
+        fuse: False keeps picture and sound from reading each other.   progress: see `generate`.
     Returns:
         Clean latents of picture and sound, on the bundle's device.
     """
@@ -156,7 +158,7 @@ def sample_clip(
         report(Progress(stage="sample", done=info.index + 1, total=info.total, denoised=denoised))
 
     return sample(
-        NanoDenoiser(bundle.dit),
+        NanoDenoiser(bundle.dit, fuse),
         noise,
         lead_audio(grid, grid, settings.audio_lead),
         chain,

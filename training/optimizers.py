@@ -1,0 +1,61 @@
+"""The optimizer of nano: Muon for the matrices inside the blocks, AdamW for everything else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_ADAMW_ONLY = ("patch_embedding", "head.", "embedding", "latents", "proj_in", "modulation", "norm")
+
+
+def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter is a hidden matrix, which Muon is made for: neither input nor output nor a table."""
+    return parameter.ndim == 2 and not any(part in name for part in _ADAMW_ONLY)
+
+
+class NanoOptimizer:
+    """Muon and AdamW behind one `step`.
+
+    Args:
+        module: what is trained.   learning_rate: peak rate of both (Muon's update is scaled to AdamW's size).
+    """
+
+    def __init__(self, module: nn.Module, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+        self.names = {parameter: name for name, parameter in module.named_parameters()}
+        matrices = [p for p, name in self.names.items() if is_hidden_matrix(name, p)]
+        others = [p for p, name in self.names.items() if not is_hidden_matrix(name, p)]
+        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+        )
+
+    def step(self, factor: float) -> None:
+        """Update all parameters at `factor` times the peak rate and clear the gradients."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """State as named tensors, for a checkpoint."""
+        return {
+            f"{self.names[parameter]}/{key}": value
+            for optimizer in self.optimizers
+            for parameter, state in optimizer.state.items()
+            for key, value in state.items()
+            if isinstance(value, Tensor)
+        }
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `tensors` gave."""
+        by_name: dict[str, dict[str, Tensor]] = {}
+        for path, value in tensors.items():
+            name, _, key = path.rpartition("/")
+            by_name.setdefault(name, {})[key] = value
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    if self.names[parameter] in by_name:
+                        optimizer.state[parameter] = by_name[self.names[parameter]]

@@ -1,0 +1,109 @@
+"""Train the learned half of nano's video decoder on top of the fitted linear codec.
+
+    python -m training.train_refiner --codec FILE --data DIR --out FILE [--minutes 10]
+
+The latents are disturbed as a generator disturbs them, so that the decoder cleans grain and block seams as well as it
+sharpens. A killed run goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wan_core.checkpoints.nano import load_part, save_part
+from wan_core.vae.patch_vae import PatchVAE
+
+from .fit_codec import psnr
+from .runs import RunLog, load_state, save_state
+from .train_face_encoder import to_pixels
+
+
+def disturb(latents: Tensor, generator: torch.Generator) -> Tensor:
+    """Add noise of a random strength to half of the latents, (B, C, G, h, w)."""
+    batch = latents.shape[0]
+    strength = 0.3 * torch.rand(batch, 1, 1, 1, 1, generator=generator)
+    strength = strength * (torch.rand(batch, 1, 1, 1, 1, generator=generator) < 0.5)
+    return latents + strength * torch.randn(latents.shape, generator=generator)
+
+
+def decode_groups(codec: PatchVAE, latents: Tensor) -> Tensor:
+    """Decode latents to groups of frames, unclamped, (B, G, 3 * span, H, W)."""
+    groups = codec.decode_linear(latents)
+    return codec.refiner(groups.flatten(0, 1)).unflatten(0, groups.shape[:2])
+
+
+def main() -> None:
+    """Train and save the whole codec."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--codec", type=Path, required=True)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with frames.npy of training.build_data"
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.backends.mkldnn.conv.fp32_precision = "bf16"
+    torch.manual_seed(arguments.seed)
+    codec = load_part(arguments.codec, "patch_vae")
+    assert isinstance(codec, PatchVAE)
+    refiner = codec.refiner.to(memory_format=torch.channels_last)
+    parameters = list(refiner.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=arguments.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+    frames = np.load(arguments.data / "frames.npy", mmap_mode="r")
+    held_out = 32
+    checkpoint, step = arguments.out.with_suffix(".state"), 0
+    if (state := load_state(checkpoint)) is not None:
+        refiner.load_state_dict(state[0])
+        step = int(state[1]["step"])
+    log = RunLog(arguments.data / "refiner.jsonl")
+    started, total = time.monotonic(), 0.0
+    test = to_pixels(torch.from_numpy(frames[-held_out:])).transpose(1, 2)
+    while (elapsed := (time.monotonic() - started) / (60 * arguments.minutes)) < 1:
+        generator = torch.Generator().manual_seed(arguments.seed * 1_000_003 + step)
+        optimizer.param_groups[0]["lr"] = arguments.learning_rate * min(
+            1, (step + 1) / 100, 2.5 * (1 - elapsed) + 0.01
+        )
+        rows = (
+            torch.randint(len(frames) - held_out, (arguments.batch_size,), generator=generator).sort().values
+        )
+        video = to_pixels(torch.from_numpy(frames[rows.numpy()])).transpose(1, 2)
+        with torch.no_grad():
+            latents = disturb(codec.encode(video), generator)
+            target = codec.ungroup(codec.group(video))
+        error = decode_groups(codec, latents) - target
+        # Squared error for the dB, absolute error for crisp edges.
+        loss = error.square().mean() + 0.1 * error.abs().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 0.5)
+        optimizer.step()
+        step += 1
+        total += float(loss.detach())
+        if step % 100 == 0:
+            with torch.inference_mode():
+                linear = psnr(codec.decode_linear(codec.encode(test)), codec.ungroup(codec.group(test)))
+                refined = psnr(codec.decode(codec.encode(test)), test)
+            log.write(
+                step=step,
+                loss=round(total / 100, 5),
+                linear_db=round(linear, 2),
+                refined_db=round(refined, 2),
+            )
+            save_state(checkpoint, refiner.state_dict(), {"step": step})
+            total = 0.0
+    save_part(arguments.out, "patch_vae", codec.config, codec)
+
+
+if __name__ == "__main__":
+    main()
