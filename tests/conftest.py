@@ -52,10 +52,11 @@ def root() -> Path:
 def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A running ComfyUI on a free loopback port that has only this pack.
 
-    Its input folder holds picture.png, voice.wav and silence.wav; models/wan_r2v/random holds random weights.
+    Its input folder holds picture.png, voice.wav and silence.wav; models/wan_r2v/random holds random weights,
+    models/loras a LoRA for them.
     """
     from comfy_server import ComfyServer, find_comfyui
-    from random_nano import write_random_nano
+    from random_nano import write_random_lora, write_random_nano
     from reference_files import write_picture, write_voice
 
     found = find_comfyui()
@@ -67,5 +68,6 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     write_voice(base / "input" / "voice.wav")
     write_voice(base / "input" / "silence.wav", gain=0.0)
     write_random_nano(base / "models" / "wan_r2v" / "random")
+    write_random_lora(base / "models" / "loras" / "random.safetensors")
     with ComfyServer(found, pack=ROOT, base=base) as server:
         yield server

@@ -104,6 +104,23 @@ def test_core_nodes_take_clip_vae_and_audio_vae(comfy: ComfyServer) -> None:
     assert len(entry["outputs"]["frames"]["images"]) == 17 and entry["outputs"]["track"]["audio"]
 
 
+def test_lora_changes_the_clip_and_only_its_own(comfy: ComfyServer) -> None:
+    """A LoRA at strength 1 acts in both samplers, at 0 not at all, and the model without it stays as it was."""
+
+    def lora(strength: float) -> Prompt:
+        loader = node(
+            "LoraLoaderModelOnly", model=["model", 0], lora_name="random.safetensors", strength_model=strength
+        )
+        return {"lora": loader}
+
+    plain, _ = run(comfy, "no_lora", model_and_text(), sampler(seed=21))
+    strong, _ = run(comfy, "lora", model_and_text(), lora(1.0), sampler(seed=21, model=["lora", 0]))
+    zero, _ = run(comfy, "lora_zero", model_and_text(), lora(0.0), sampler(seed=21, model=["lora", 0]))
+    after, _ = run(comfy, "after_lora", model_and_text(), sampler(seed=21, preview=True))
+    assert not np.array_equal(plain, strong)
+    assert np.array_equal(plain, zero) and np.array_equal(plain, after)
+
+
 def test_first_frame_is_kept(comfy: ComfyServer) -> None:
     """The clip begins with the picture as the codec draws it; a core sampler keeps it as well."""
     start: Prompt = {

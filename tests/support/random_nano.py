@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from wan_core.audio.codec import AudioCodec
@@ -70,3 +71,18 @@ def write_random_nano(folder: Path, seed: int = 0) -> Path:
                 basis.copy_(torch.linalg.qr(torch.randn(basis.T.shape, generator=generator)).Q.T)
         save_part(folder / f"{name}.safetensors", kind, config, module)
     return folder
+
+
+def write_random_lora(path: Path, seed: int = 1) -> Path:
+    """Write a LoRA of rank 2 for the first block's query of the video tower, in ComfyUI's key names."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = "diffusion_model.video_model.blocks.0.self_attn.q"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {
+            f"{layer}.lora_A.weight": torch.randn(2, VIDEO_DIM, generator=generator),
+            f"{layer}.lora_B.weight": torch.randn(VIDEO_DIM, 2, generator=generator),
+        },
+        path,
+    )
+    return path
