@@ -18,6 +18,22 @@ class AVLatents(NamedTuple):
     audio: Tensor | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenStream:
+    """Extra tokens that a tower sees beside the noisy ones; what it predicts for them is dropped.
+
+    latents: (B or 1, C, F, H, W) for the video tower, (B or 1, C, T) for the audio tower, as the codec gives them.
+    offset: where the first token stands (time, height, width), in the tower's own units: latent frames and tokens.
+    source: number of the stream for models that rotate whole streams by it (Bernini-R), 0: no such rotation.
+    timestep: of these tokens, 0 for clean ones; None: the timestep of the noisy latents, which must be one per sample.
+    """
+
+    latents: Tensor
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    source: int = 0
+    timestep: float | None = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class AudioClip:
     """Sound in memory.

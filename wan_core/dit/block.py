@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..ops.norm import gated_residual, modulated_norm
+from ..ops.norm import Layout, gated_residual, modulated_norm
 from ..protocols import Injection, Operations
 from .attention import CrossAttention, OtherTower, SelfAttention
 from .config import WanConfig
@@ -52,11 +52,16 @@ class WanBlock(nn.Module):
         return (own + projection).unbind(2)
 
     def attend_self(
-        self, x: Tensor, modulation: tuple[Tensor, ...], table: Tensor, work: torch.dtype
+        self,
+        x: Tensor,
+        modulation: tuple[Tensor, ...],
+        table: Tensor,
+        work: torch.dtype,
+        layout: Layout | None,
     ) -> Tensor:
-        """Return x (B, L, D) after self-attention."""
-        normed = modulated_norm(x, modulation[0], modulation[1], self.eps).to(work)
-        return gated_residual(x, self.self_attn(normed, table), modulation[2])
+        """Return x (B, L, D) after self-attention; `layout` as in `modulated_norm`."""
+        normed = modulated_norm(x, modulation[0], modulation[1], self.eps, layout).to(work)
+        return gated_residual(x, self.self_attn(normed, table), modulation[2], layout)
 
     def attend_context(
         self,
@@ -71,7 +76,9 @@ class WanBlock(nn.Module):
         normed = self.norm3(x.to(context.dtype))
         return x + self.cross_attn(normed, context, image_context, other, injections, block_index)
 
-    def feed_forward(self, x: Tensor, modulation: tuple[Tensor, ...], work: torch.dtype) -> Tensor:
-        """Return x (B, L, D) after the feed-forward layers."""
-        normed = modulated_norm(x, modulation[3], modulation[4], self.eps).to(work)
-        return gated_residual(x, self.ffn(normed), modulation[5])
+    def feed_forward(
+        self, x: Tensor, modulation: tuple[Tensor, ...], work: torch.dtype, layout: Layout | None
+    ) -> Tensor:
+        """Return x (B, L, D) after the feed-forward layers; `layout` as in `modulated_norm`."""
+        normed = modulated_norm(x, modulation[3], modulation[4], self.eps, layout).to(work)
+        return gated_residual(x, self.ffn(normed), modulation[5], layout)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import ShapeError
 from ..ops.rope import rope_table
 from ..protocols import TORCH_OPERATIONS, Injection, Operations
-from ..types import AVLatents
+from ..types import AVLatents, TokenStream
 from .attention import OtherTower
 from .config import JointConfig
 from .model import TowerInputs, WanModel
@@ -52,6 +52,8 @@ class JointModel(nn.Module):
         audio_context: Tensor | None = None,
         video_injections: Sequence[Injection] = (),
         audio_injections: Sequence[Injection] = (),
+        video_streams: Sequence[TokenStream] = (),
+        audio_streams: Sequence[TokenStream] = (),
         fuse: bool = True,
     ) -> AVLatents:
         """Predict the velocities of both modalities.
@@ -62,13 +64,17 @@ class JointModel(nn.Module):
             context: text embedding of the video, (B or 1, L, text_dim).
             audio_context: text embedding of the sound; None: the same.
             video_injections, audio_injections: references of each tower.
+            video_streams, audio_streams: extra tokens of each tower, which the other tower reads too. The offset of a
+                stream of the audio tower is, as all its positions, in latent frames of the video.
             fuse: False lets neither tower read the other.
         Returns: velocities with the shapes of `latents`.
         Raises: ShapeError: a size does not fit the model.
         """
         video_model, audio_model = self.video_model, self.audio_model
         if latents.audio is None:
-            velocity = video_model(latents.video, timesteps[0], context, injections=video_injections)
+            velocity = video_model(
+                latents.video, timesteps[0], context, injections=video_injections, streams=video_streams
+            )
             return AVLatents(velocity, None)
         if latents.audio.shape[0] != latents.video.shape[0]:
             raise ShapeError(
@@ -76,11 +82,12 @@ class JointModel(nn.Module):
                 "Give one sound per video."
             )
         config = self.config
-        video = video_model.embed(latents.video, timesteps[0], context)
+        video = video_model.embed(latents.video, timesteps[0], context, streams=video_streams)
         audio = audio_model.embed(
             latents.audio,
             timesteps[1],
             context if audio_context is None else audio_context,
+            streams=audio_streams,
             position_scale=config.audio_position_scale,
             position_offset=config.audio_position_offset,
         )
@@ -105,23 +112,26 @@ class JointModel(nn.Module):
         is_same = video_heads == audio_heads
         video_keys = video_table if is_same else rope_table(video.positions, audio_heads)
         audio_keys = audio_table if is_same else rope_table(audio.positions, video_heads)
-        audio_self = rope_table(audio.positions * self.config.audio_self_stretch, audio_heads)
+        stretched = torch.cat(
+            (audio.positions[:, :1] * self.config.audio_self_stretch, audio.positions[:, 1:]), dim=1
+        )
+        audio_self = rope_table(stretched, audio_heads)
         video_mask, audio_mask = self._masks(video.positions, audio.positions)
         v, a = video.tokens, audio.tokens
         pairs = zip(self.video_model.tower_blocks(), self.audio_model.tower_blocks(), strict=True)
         for index, (video_block, audio_block) in enumerate(pairs):
             v_mod = video_block.modulate(video.modulation)
             a_mod = audio_block.modulate(audio.modulation)
-            a = audio_block.attend_self(a, a_mod, audio_self, audio.work)
-            v = video_block.attend_self(v, v_mod, video_table, video.work)
+            a = audio_block.attend_self(a, a_mod, audio_self, audio.work, audio.layout)
+            v = video_block.attend_self(v, v_mod, video_table, video.work, video.layout)
             to_video = OtherTower(a, video_table, audio_keys, video_mask) if fuse else None
             to_audio = OtherTower(v, audio_table, video_keys, audio_mask) if fuse else None
             a = audio_block.attend_context(a, audio.context, None, to_audio, audio_injections, index)
-            a = audio_block.feed_forward(a, a_mod, audio.work)
+            a = audio_block.feed_forward(a, a_mod, audio.work, audio.layout)
             v = video_block.attend_context(
                 v, video.context, video.image_context, to_video, video_injections, index
             )
-            v = video_block.feed_forward(v, v_mod, video.work)
+            v = video_block.feed_forward(v, v_mod, video.work, video.layout)
         return v, a
 
     def _masks(self, video: Tensor, audio: Tensor) -> tuple[Tensor | None, Tensor | None]:

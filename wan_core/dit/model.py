@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ShapeError
+from ..ops.norm import Layout
 from ..ops.patchify import patch_grid, unpatchify
 from ..ops.rope import grid_positions, rope_table, sequence_positions
 from ..ops.timestep import timestep_embedding
 from ..protocols import TORCH_OPERATIONS, Injection, Operations
+from ..types import TokenStream
 from .block import WanBlock
 from .config import WanConfig
 from .embed import Head, ImageProjection, make_patch_embedding
@@ -25,8 +28,11 @@ MIN_SIGMA = 0.05
 class TowerInputs(NamedTuple):
     """What the blocks of a tower share during one forward.
 
-    tokens: (B, L, D) float32.   grid: patches per axis.   time: (B, G, D) and modulation: (B, G, 6, D), float32, with G
-    timesteps per sample.   context: (B, N, D).   image_context: the same, or None.   positions: (L, 3).
+    tokens: (B, L, D) float32, the noisy ones first.   grid: patches per axis of the noisy latents.
+    time: (B, G, D) and modulation: (B, G, 6, D), float32, with G timesteps per sample.
+    context: (B, N, D).   image_context: the same, or None.   positions: (L, 3 or 4) as `rope_table` takes them.
+    layout: how tokens and timesteps are divided between the noisy latents and the streams; None without streams.
+    work: dtype of the layers' inputs.
     """
 
     tokens: Tensor
@@ -36,7 +42,16 @@ class TowerInputs(NamedTuple):
     context: Tensor
     image_context: Tensor | None
     positions: Tensor
+    layout: Layout | None
     work: torch.dtype
+
+
+class EmbeddedStream(NamedTuple):
+    """A `TokenStream` as the blocks take it: tokens (B, L, D), positions (L, 4), timestep (B, 1)."""
+
+    tokens: Tensor
+    positions: Tensor
+    timestep: Tensor
 
 
 class WanModel(nn.Module):
@@ -100,6 +115,7 @@ class WanModel(nn.Module):
         *,
         image_embeds: Tensor | None = None,
         injections: Sequence[Injection] = (),
+        streams: Sequence[TokenStream] = (),
     ) -> Tensor:
         """Predict the velocity (noise minus clean sample) of noisy latents.
 
@@ -109,17 +125,18 @@ class WanModel(nn.Module):
             context: text embedding, (B or 1, L, text_dim); all rows are attended to, so pad as the model was trained.
             image_embeds: CLIP embeddings, (B or 1, N, image_dim), for a model with `image_dim`, else None.
             injections: references that add to the cross-attention.
+            streams: extra tokens that take part in everything and are dropped at the end.
         Returns: (B, out_channels, F, H, W) or (B, out_channels, T), in the dtype of `latents`.
         Raises: ShapeError: a size does not fit the model.
         """
-        inputs = self.embed(latents, timestep, context, image_embeds=image_embeds)
+        inputs = self.embed(latents, timestep, context, image_embeds=image_embeds, streams=streams)
         table = rope_table(inputs.positions, self.config.head_dim)
         x = inputs.tokens
         for index, block in enumerate(self.tower_blocks()):
             modulation = block.modulate(inputs.modulation)
-            x = block.attend_self(x, modulation, table, inputs.work)
+            x = block.attend_self(x, modulation, table, inputs.work, inputs.layout)
             x = block.attend_context(x, inputs.context, inputs.image_context, None, injections, index)
-            x = block.feed_forward(x, modulation, inputs.work)
+            x = block.feed_forward(x, modulation, inputs.work, inputs.layout)
         return self.unembed(x, inputs, latents, timestep)
 
     def tower_blocks(self) -> list[WanBlock]:
@@ -137,6 +154,7 @@ class WanModel(nn.Module):
         context: Tensor,
         *,
         image_embeds: Tensor | None = None,
+        streams: Sequence[TokenStream] = (),
         position_scale: float = 1.0,
         position_offset: float = 0.0,
     ) -> TowerInputs:
@@ -147,14 +165,17 @@ class WanModel(nn.Module):
         """
         config = self.config
         self._check(latents, context, image_embeds)
-        grid = patch_grid(tuple(latents.shape[2:]), config.patch_size)
         work = self._working_dtype(latents)
-        tokens = self.patch_embedding(latents.to(work)).flatten(2).transpose(1, 2).float()
-        if config.ndim == 3:
-            positions = grid_positions(grid[0], grid[1], grid[2], device=latents.device)
-        else:
-            positions = sequence_positions(grid[0], position_scale, position_offset, device=latents.device)
+        tokens, grid = self._patch(latents, work)
+        places = self._positions(grid, position_scale, position_offset, latents.device)
         steps = self._timestep_groups(timestep, latents.shape[0], grid)
+        layout = None
+        if streams:
+            more = [self._embed_stream(stream, timestep, work, position_scale) for stream in streams]
+            layout = ((tokens.shape[1], steps.shape[1]), *((m.tokens.shape[1], 1) for m in more))
+            tokens = torch.cat((tokens, *(m.tokens for m in more)), dim=1)
+            places = torch.cat((F.pad(places, (0, 1)), *(m.positions for m in more)))
+            steps = torch.cat((steps, *(m.timestep.to(steps) for m in more)), dim=1)
         time = self.time_embedding(timestep_embedding(steps, config.freq_dim).to(work))
         modulation = self.time_projection(time).float().unflatten(-1, (6, config.dim))
         image_context = None if image_embeds is None else self.img_emb(image_embeds.to(work))
@@ -165,13 +186,18 @@ class WanModel(nn.Module):
             modulation=modulation,
             context=self.text_embedding(context.to(work)),
             image_context=image_context,
-            positions=positions,
+            positions=places,
+            layout=layout,
             work=work,
         )
 
     def unembed(self, x: Tensor, inputs: TowerInputs, latents: Tensor, timestep: Tensor) -> Tensor:
         """Turn the tokens after the last block into a velocity; shapes as in `forward`."""
-        output = unpatchify(self.head(x, inputs.time, inputs.work), inputs.grid, self.config.patch_size)
+        time = inputs.time
+        if inputs.layout is not None:
+            count, groups = inputs.layout[0]
+            x, time = x[:, :count], time[:, :groups]
+        output = unpatchify(self.head(x, time, inputs.work), inputs.grid, self.config.patch_size)
         if self.config.prediction == "velocity":
             return output.to(latents.dtype)
         sigma = (timestep.float() / 1000).clamp(min=MIN_SIGMA)
@@ -182,6 +208,41 @@ class WanModel(nn.Module):
             )
         sigma = sigma.view(sigma.shape[0], 1, -1, *(1,) * (latents.ndim - 3))
         return ((latents.float() - output.float()) / sigma).to(latents.dtype)
+
+    def _patch(self, latents: Tensor, work: torch.dtype) -> tuple[Tensor, tuple[int, ...]]:
+        """Tokens (B, L, D), float32, and patches per axis of latents."""
+        grid = patch_grid(tuple(latents.shape[2:]), self.config.patch_size)
+        return self.patch_embedding(latents.to(work)).flatten(2).transpose(1, 2).float(), grid
+
+    def _positions(self, grid: tuple[int, ...], scale: float, offset: float, device: torch.device) -> Tensor:
+        if self.config.ndim == 3:
+            return grid_positions(grid[0], grid[1], grid[2], device=device)
+        return sequence_positions(grid[0], scale, offset, device=device)
+
+    def _embed_stream(
+        self, stream: TokenStream, timestep: Tensor, work: torch.dtype, position_scale: float
+    ) -> EmbeddedStream:
+        """Tokens of a stream, one row per sample, where they stand, and their timestep."""
+        batch = timestep.shape[0]
+        self._check_latents("stream", stream.latents)
+        if stream.latents.shape[0] not in (1, batch):
+            raise ShapeError(
+                f"stream: expected batch {batch} (as the latents) or 1, got {stream.latents.shape[0]}. "
+                "Give one reference per sample."
+            )
+        if stream.timestep is None and timestep.ndim != 1:
+            raise ShapeError(
+                f"stream: expected its own timestep beside latents with timesteps {tuple(timestep.shape)}, got None. "
+                "Set it: 0 for a clean one."
+            )
+        tokens, grid = self._patch(stream.latents, work)
+        places = self._positions(grid, position_scale, 0.0, tokens.device)
+        places = F.pad(places + places.new_tensor(stream.offset), (0, 1), value=float(stream.source))
+        if stream.timestep is None:
+            own = timestep.unsqueeze(1)
+        else:
+            own = timestep.new_full((batch, 1), stream.timestep)
+        return EmbeddedStream(tokens.expand(batch, -1, -1), places, own)
 
     def _timestep_groups(self, timestep: Tensor, batch: int, grid: tuple[int, ...]) -> Tensor:
         """Return (B, G) timesteps with G = 1, frames or tokens."""
@@ -200,14 +261,18 @@ class WanModel(nn.Module):
         layer = self.time_embedding[0]
         return layer.weight.dtype if type(layer) is nn.Linear else latents.dtype
 
-    def _check(self, latents: Tensor, context: Tensor, image_embeds: Tensor | None) -> None:
+    def _check_latents(self, what: str, latents: Tensor) -> None:
         config = self.config
         if latents.ndim != config.ndim + 2 or latents.shape[1] != config.in_channels:
             axes = "frames, height, width" if config.ndim == 3 else "length"
             raise ShapeError(
-                f"latents: expected (batch, {config.in_channels}, {axes}), got {tuple(latents.shape)}. "
+                f"{what}: expected (batch, {config.in_channels}, {axes}), got {tuple(latents.shape)}. "
                 "Use the codec that belongs to this model."
             )
+
+    def _check(self, latents: Tensor, context: Tensor, image_embeds: Tensor | None) -> None:
+        config = self.config
+        self._check_latents("latents", latents)
         _check_tokens("context", context, latents.shape[0], config.text_dim)
         if (image_embeds is None) != (config.image_dim is None):
             expected = "none" if config.image_dim is None else f"(batch, tokens, {config.image_dim})"

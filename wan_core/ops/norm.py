@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+#: Stretches of a token sequence: (number of tokens, number of timesteps that they divide evenly among themselves).
+Layout = tuple[tuple[int, int], ...]
 
 
 class RMSNorm(nn.Module):
@@ -33,15 +38,21 @@ class RMSNorm(nn.Module):
         return (x * factor).to(x.dtype) * self.weight.to(dtype=x.dtype, device=x.device)
 
 
-def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, eps: float) -> Tensor:
+def modulated_norm(
+    x: Tensor, shift: Tensor, scale: Tensor, eps: float, layout: Layout | None = None
+) -> Tensor:
     """Layer norm without own weights, times 1 + scale, plus shift; in float32.
 
     Args:
         x: (B, L, D).
         shift, scale: (B, G, D), float32; token i uses group i // (L / G). G is 1 (one timestep for all tokens), the
             number of frames, or L. Nothing of size (B, L, D) is made from them.
+        layout: None, or several stretches of tokens with their own groups, one after the other in both.
     Returns: (B, L, D), float32.
     """
+    if layout is not None:
+        parts = _stretches(layout, x, shift, scale)
+        return torch.cat([modulated_norm(own, add, times, eps) for own, add, times in parts], dim=1)
     x = x.float()
     width = (x.shape[-1],)
     if shift.shape[0] * shift.shape[1] == 1:
@@ -54,15 +65,26 @@ def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, eps: float) -> Tenso
     return torch.addcmul(shift.unsqueeze(2), grouped, 1 + scale.unsqueeze(2)).flatten(1, 2)
 
 
-def gated_residual(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
+def gated_residual(x: Tensor, update: Tensor, gate: Tensor, layout: Layout | None = None) -> Tensor:
     """x + update * gate.
 
     Args: x: (B, L, D), float32.   update: (B, L, D).   gate: (B, G, D), float32, grouped as in `modulated_norm`.
     Returns: (B, L, D), float32.
     """
+    if layout is not None:
+        updates = update.split([tokens for tokens, _ in layout], dim=1)
+        parts = zip(_stretches(layout, x, gate), updates, strict=True)
+        return torch.cat([gated_residual(own, new, own_gate) for (own, own_gate), new in parts], dim=1)
     groups = gate.shape[1]
     update = update.float()
     if groups == 1:
         return torch.addcmul(x, update, gate)
     split = (groups, -1)
     return torch.addcmul(x.unflatten(1, split), update.unflatten(1, split), gate.unsqueeze(2)).flatten(1, 2)
+
+
+def _stretches(layout: Layout, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cut the first tensor by tokens and the others by groups."""
+    tokens, groups = [count for count, _ in layout], [count for _, count in layout]
+    pieces = [tensor.split(groups if place else tokens, dim=1) for place, tensor in enumerate(tensors)]
+    return zip(*pieces, strict=True)

@@ -43,15 +43,21 @@ def position_dtype(device: torch.device | None) -> torch.dtype:
 def rope_table(positions: Tensor, head_dim: int) -> Tensor:
     """Cosines and sines for `apply_rope`, computed once per forward and shared by all blocks.
 
-    Args: positions: (L, 3), time, height, width; fractions and negative numbers are allowed.
+    Args: positions: (L, 3), time, height, width; fractions and negative numbers are allowed. A fourth column is the
+        number of a stream, which turns all pairs of the head by itself times their frequency.
     Returns: (L, head_dim / 2, 2), float32, the last axis cosine and sine.
-    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py rope_params. Differs: any position instead of a table of 1024.
+    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py rope_params; neuregex/ComfyUI-BerniniR@1bd2745 bernini/rope.py
+    (stream numbers). Differs: any position instead of a table of 1024.
     """
     angles: list[Tensor] = []
     for axis, pairs in enumerate(axis_dims(head_dim)):
         exponent = torch.arange(pairs, device=positions.device, dtype=positions.dtype) / max(pairs, 1)
         angles.append(positions[:, axis, None] * THETA**-exponent)
     angle = torch.cat(angles, dim=-1)
+    if positions.shape[1] == 4:
+        half = head_dim // 2
+        exponent = torch.arange(half, device=positions.device, dtype=positions.dtype) / half
+        angle = angle + positions[:, 3:] * THETA**-exponent
     return torch.stack((angle.cos(), angle.sin()), dim=-1).float()
 
 

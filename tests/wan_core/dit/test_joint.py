@@ -15,7 +15,7 @@ from wan_core.dit.init import init_weights
 from wan_core.dit.joint import JointModel
 from wan_core.errors import ShapeError
 from wan_core.ops.key_value import KeyValueAdapter
-from wan_core.types import AVLatents
+from wan_core.types import AVLatents, TokenStream
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "ovi_fusion.safetensors"
 LATENTS = AVLatents(normal(2, 4, 3, 2, 3), normal(2, 3, 7, seed=2))
@@ -184,6 +184,31 @@ def test_injections_reach_their_tower_and_scale_zero_is_exact() -> None:
     assert not torch.allclose(face.video, plain.video) and torch.equal(face.audio, plain.audio)
     assert not torch.allclose(voice.audio, plain.audio) and torch.equal(voice.video, plain.video)
     assert torch.equal(off.video, plain.video) and torch.equal(off.audio, plain.audio)
+
+
+@torch.no_grad()
+def test_streams_of_both_towers_equal_longer_clips() -> None:
+    """With an embedding of kernel 1 a sound can be cut, and its end given back as a stream at its place."""
+    config = tiny_joint_config(1.2, audio_self_stretch=2.5, audio_position_offset=0.0)
+    config = replace(config, audio=replace(config.audio, embedding_kernel=1))
+    model = JointModel(config)
+    randomise(model)
+    times = (torch.tensor([[400.5, 900.0, 0.0], [5.0, 60.0, 0.0]]), TIMES[1])
+    whole = model(LATENTS, times, CONTEXT)
+    frame = TokenStream(latents=LATENTS.video[:, :, 2:], offset=(2.0, 0.0, 0.0))
+    tail = TokenStream(
+        latents=LATENTS.audio[..., 5:], offset=(5 * config.audio_position_scale, 0.0, 0.0), timestep=None
+    )
+    found = model(
+        AVLatents(LATENTS.video[:, :, :2], LATENTS.audio[..., :5]),
+        (times[0][:, :2], times[1]),
+        CONTEXT,
+        video_streams=[frame],
+        audio_streams=[tail],
+    )
+    assert found.audio is not None and whole.audio is not None
+    assert relative_error(found.video, whole.video[:, :, :2]) < 1e-5
+    assert relative_error(found.audio, whole.audio[..., :5]) < 1e-5
 
 
 def test_fresh_weights_predict_zero_and_every_parameter_learns() -> None:

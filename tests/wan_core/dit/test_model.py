@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from wan_core import load_dit
 from wan_core.dit.model import WanModel
 from wan_core.errors import ShapeError
 from wan_core.ops.key_value import KeyValueAdapter
+from wan_core.types import TokenStream
 
 LATENTS = normal(2, 4, 3, 4, 6)
 TIME = torch.tensor([977.3, 501.0])
@@ -130,6 +132,46 @@ def test_injection_adds_before_the_output_layer_and_zero_is_exact() -> None:
     assert added is not None
     expected = added.transpose(1, 2).flatten(2) @ attention.o.weight.T
     assert relative_error(more, expected) < 1e-4
+
+
+@torch.no_grad()
+def test_a_stream_is_a_frame_that_stands_outside() -> None:
+    """Cutting the last frame off and giving it back as a stream at its place changes nothing for the others."""
+    model = make()
+    latents, frames = normal(2, 4, 3, 4, 6), torch.tensor([[900.0, 450.0, 0.0], [20.0, 700.0, 0.0]])
+    whole = model(latents, frames, CONTEXT)[:, :, :2]
+    stream = TokenStream(latents=latents[:, :, 2:], offset=(2.0, 0.0, 0.0))
+    found = model(latents[:, :, :2], frames[:, :2], CONTEXT, streams=[stream])
+    assert relative_error(found, whole) < 1e-5
+    assert relative_error(model(latents[:, :, :2], frames[:, :2], CONTEXT), whole) > 1e-2
+    numbered = replace(stream, source=1)
+    assert relative_error(model(latents[:, :, :2], frames[:, :2], CONTEXT, streams=[numbered]), whole) > 1e-3
+
+
+@torch.no_grad()
+def test_streams_may_share_the_timestep_and_serve_a_batch() -> None:
+    model = make()
+    whole = model(LATENTS, TIME, CONTEXT)[:, :, :1]
+    pieces = [
+        TokenStream(latents=LATENTS[:, :, i : i + 1], offset=(float(i), 0.0, 0.0), timestep=None)
+        for i in (1, 2)
+    ]
+    assert relative_error(model(LATENTS[:, :, :1], TIME, CONTEXT, streams=pieces), whole) < 1e-5
+    one = TokenStream(latents=LATENTS[:1, :, :1], offset=(9.0, 0.0, 0.0))
+    both = replace(one, latents=one.latents.repeat(2, 1, 1, 1, 1))
+    shared = model(LATENTS, TIME, CONTEXT, streams=[one])
+    assert relative_error(shared, model(LATENTS, TIME, CONTEXT, streams=[both])) < 1e-6
+
+
+def test_streams_that_do_not_fit_are_named() -> None:
+    model = make()
+    with pytest.raises(ShapeError, match=r"stream: expected \(batch, 4, .* got \(2, 5, 1, 4, 6\)"):
+        model(LATENTS, TIME, CONTEXT, streams=[TokenStream(latents=normal(2, 5, 1, 4, 6))])
+    with pytest.raises(ShapeError, match=r"stream: expected batch 2 \(as the latents\) or 1, got 3"):
+        model(LATENTS, TIME, CONTEXT, streams=[TokenStream(latents=normal(3, 4, 1, 4, 6))])
+    with pytest.raises(ShapeError, match=r"stream: expected its own timestep beside .* \(2, 3\), got None"):
+        stream = TokenStream(latents=normal(2, 4, 1, 4, 6), timestep=None)
+        model(LATENTS, torch.ones(2, 3), CONTEXT, streams=[stream])
 
 
 class CountingOperations:

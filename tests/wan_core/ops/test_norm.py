@@ -33,6 +33,21 @@ def test_modulation_per_sample_frame_and_token(batch: int, groups: int) -> None:
     )
 
 
+def test_stretches_have_their_own_groups() -> None:
+    layout = ((6, 3), (2, 1))
+    x, update = normal(2, 8, 5), normal(2, 8, 5, seed=2)
+    shift, scale, gate = (normal(2, 4, 5, seed=s) for s in (3, 4, 5))
+
+    def each(values: Tensor) -> Tensor:
+        return torch.cat((spread(values[:, :3], 6), spread(values[:, 3:], 2)), dim=1)
+
+    normed = torch.nn.functional.layer_norm(x.double(), (5,), eps=1e-4)
+    expected = normed * (1 + each(scale)) + each(shift)
+    assert relative_error(modulated_norm(x, shift, scale, 1e-4, layout), expected) < 1e-6
+    expected = x.double() + update.double() * each(gate)
+    assert relative_error(gated_residual(x, update, gate, layout), expected) < 1e-6
+
+
 def test_results_stay_in_float32() -> None:
     x, one = normal(1, 4, 8).bfloat16(), torch.zeros(1, 1, 8)
     assert modulated_norm(x, one, one, 1e-6).dtype == torch.float32

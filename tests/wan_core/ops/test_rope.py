@@ -65,6 +65,17 @@ def test_sound_turns_the_time_pairs_only() -> None:
     assert not torch.allclose(rotated[..., :time], x[..., :time], atol=1e-2)
 
 
+def test_a_stream_number_turns_every_pair_further() -> None:
+    positions = grid_positions(1, 2, 2)
+    numbered = torch.nn.functional.pad(positions, (0, 1), value=3.0)
+    plain, turned = rope_table(positions, 16), rope_table(numbered, 16)
+    extra = torch.exp(1j * torch.tensor([3.0 * 10000 ** (-2 * d / 16) for d in range(8)]))
+    expected = torch.view_as_complex(plain) * extra
+    assert torch.allclose(torch.view_as_complex(turned), expected, atol=1e-6)
+    unnumbered = torch.nn.functional.pad(positions, (0, 1))
+    assert torch.equal(rope_table(unnumbered, 16), plain)
+
+
 def test_dtype_is_kept_and_the_compiled_form_agrees() -> None:
     x, table = normal(1, 2, 6, 16), rope_table(grid_positions(1, 2, 3), 16)
     assert apply_rope(x.bfloat16(), table).dtype == torch.bfloat16
