@@ -116,7 +116,8 @@ class ApplyCharacters(io.ComfyNode):
         voice_strength: float,
     ) -> io.NodeOutput:
         """Prepare the injections."""
-        check_names((character,), positive[0][1].get(host.NAMED, ()))
+        for _, settings in positive:
+            check_names((character,), settings.get(host.NAMED, ()))
         towers = host.joint_model(model)
         references = References(
             _prepare(model, towers.video_model, character.identity, identity_strength),

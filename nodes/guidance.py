@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..wan_core.errors import InputError
 from ..wan_core.pipelines.defaults import NanoDefaults
 from ..wan_core.pipelines.request import check_names
 from ..wan_core.sampling import GuidanceChain, GuidanceTerm
@@ -44,12 +45,24 @@ def condition_inputs() -> list[io.Input]:
     ]
 
 
+def single(conditioning: list[Any], what: str) -> tuple[Any, dict[str, Any]]:
+    """Context and settings of a CONDITIONING that holds one prompt.
+
+    Raises: InputError: several prompts were combined.
+    """
+    if len(conditioning) != 1:
+        raise InputError(
+            f"{what}: expected one prompt, got {len(conditioning)} combined. Use one, or a core sampler."
+        )
+    return conditioning[0][0], conditioning[0][1]
+
+
 def references_of(positive: list[Any]) -> References | None:
     """The references that a prompt carries, None where it carries none.
 
-    Raises: InputError: the prompt names a character that was not applied to it.
+    Raises: InputError: the prompt names a character that was not applied to it, or several prompts were combined.
     """
-    settings = positive[0][1]
+    _, settings = single(positive, "positive")
     check_names((), settings.get(host.NAMED, ()))
     return settings.get(host.REFERENCES)
 

@@ -232,9 +232,10 @@ class ChainGuider(comfy.samplers.CFGGuider):
         weights = [w for w in self.chain.weights(0, sigma, sigma) if w.video or w.audio]
         conds = [self.conds[weight.condition] for weight in weights]
         results = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options or {})
-        shapes = self.inner_model.latent_shapes
-        if shapes is None or len(shapes) < 2:
+        packed = conds[0][0]["model_conds"].get("latent_shapes")
+        if packed is None:
             return blend([(weight.video, result) for weight, result in zip(weights, results, strict=True)])
+        shapes = packed.cond
         parts = [comfy.utils.unpack_latents(result, shapes) for result in results]
         video = blend([(weight.video, part[0]) for weight, part in zip(weights, parts, strict=True)])
         audio = blend([(weight.audio, part[1]) for weight, part in zip(weights, parts, strict=True)])

@@ -71,8 +71,10 @@ class HostAudioCodec:
         return host.intermediate(self.patcher.model.encode(waveform.mean(dim=-1).to(device)))
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
-        """Latents (B, C, T) -> (B, samples, 1) in [-1, 1]."""
+        """Latents (B, C, T), alone or nested behind a picture (older ComfyUI) -> (B, samples, 1) in [-1, 1]."""
         device = host.place(self.patcher)
+        if getattr(samples, "is_nested", False):
+            samples = host.unnest(samples).audio
         return host.intermediate(self.patcher.model.decode(samples.to(device)))[..., None]
 
 

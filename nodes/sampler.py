@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 
+from ..wan_core.errors import InputError
 from ..wan_core.sampling import AVTimesteps, StepInfo, av_noise, flow_sigmas, lead_audio, sample
 from ..wan_core.types import AVLatents
 from . import host
 from .convert import given_frames_of, latent_from, latents_of
-from .guidance import DEFAULTS, condition_inputs, guidance_inputs, make_chain, references_of
+from .guidance import DEFAULTS, condition_inputs, guidance_inputs, make_chain, references_of, single
 from .host import io
 from .sockets import References
 
@@ -93,6 +94,10 @@ class Sampler(io.ComfyNode):
         device = host.place(model)
         transformer = host.joint_model(model)
         empty = latents_of(latent)
+        if empty.audio is None:
+            raise InputError(
+                "latent: expected picture and sound, got the picture alone. Use Empty Latent (Wan R2V)."
+            )
         noise = av_noise(tuple(empty.video.shape), tuple(empty.audio.shape), seed)
         grid = flow_sigmas(steps, shift)
         sigmas = lead_audio(grid, grid, audio_lead)
@@ -104,8 +109,9 @@ class Sampler(io.ComfyNode):
         def progress(step: StepInfo) -> None:
             report(step.index, step.denoised.video if step.is_moving[0] else None)
 
-        context, nothing = positive[0][0].to(device), negative[0][0].to(device)
         references = references_of(positive)
+        context = single(positive, "positive")[0].to(device)
+        nothing = single(negative, "negative")[0].to(device)
         chain = make_chain(
             Condition(nothing, None),
             Condition(nothing, references),

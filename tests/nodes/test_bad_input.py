@@ -56,6 +56,18 @@ def test_prompt_that_names_somebody_who_was_not_applied(comfy: ComfyServer) -> N
     assert "WanR2V_ApplyCharacters" in other and "got none for character2" in other
 
 
+def test_latent_without_sound(comfy: ComfyServer) -> None:
+    plain = {"latent": node("EmptyHunyuanLatentVideo", width=64, height=64, length=17, batch_size=1)}
+    message = fail(comfy, model_and_text(), plain, sampler())
+    assert "WanR2V_Sampler" in message and "expected picture and sound, got the picture alone" in message
+
+
+def test_prompts_that_were_combined(comfy: ComfyServer) -> None:
+    both = {"both": node("ConditioningCombine", conditioning_1=["prompt", 0], conditioning_2=["nothing", 0])}
+    message = fail(comfy, model_and_text(), both, sampler(positive=["both", 0]))
+    assert "positive: expected one prompt, got 2 combined" in message
+
+
 def test_weights_folder_without_all_parts(comfy: ComfyServer) -> None:
     folder = comfy.base / "models" / "wan_r2v" / "partial"
     folder.mkdir(exist_ok=True)
