@@ -16,12 +16,17 @@ from ..identity.encoder import FaceEncoder
 from ..identity.face import FaceChoice, read_face
 from ..media import plan_output, read_photo, read_sound, read_video, read_voice, write_bytes
 from ..pipelines import load_bundle
-from ..report import describe, draw_sheet, measure_clip, to_json
+from ..report import FaceScale, describe, draw_sheet, measure_clip, to_json
 from ..types import AudioClip
 from .arguments import parse_face
 from .console import Console
 
-FACE_ENCODER = "nano's own face encoder, the one that made the tokens: a hint, no independent judge"
+FACE_SCALE = FaceScale(
+    encoder="nano's own face encoder, the one that made the tokens: a hint, no independent judge",
+    same=0.97,
+    strangers=0.74,
+)
+"""Measured on 48 people of nano's world, a portrait against a frame of a true clip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +120,12 @@ def write_report(
         voice=references.voice,
     )
     png, text = report_paths(stem)
-    sheet = draw_sheet(video, measurements, FACE_ENCODER, face, f"Report on {clip.name}")
+    sheet = draw_sheet(video, measurements, FACE_SCALE, face, f"Report on {clip.name}")
     written = [
         write_bytes(png, sheet, overwrite=overwrite),
-        write_bytes(text, to_json(measurements, FACE_ENCODER, notes).encode(), overwrite=overwrite),
+        write_bytes(text, to_json(measurements, FACE_SCALE, notes).encode(), overwrite=overwrite),
     ]
-    lines = [*describe(measurements, FACE_ENCODER), *(f"note: {note}" for note in notes)]
+    lines = [*describe(measurements, FACE_SCALE), *(f"note: {note}" for note in notes)]
     lines.append(f"report: {written[0]} and {written[1]}")
     lips = measurements.lips
     similarity = measurements.face_similarity

@@ -34,6 +34,19 @@ class Zone(NamedTuple):
     height: float
 
 
+class FaceScale(NamedTuple):
+    """What a cosine of two face embeddings means.
+
+    Attributes:
+        encoder: what made the embeddings, said in every report.
+        same: mean cosine of two true pictures of one person.   strangers: of two people.
+    """
+
+    encoder: str
+    same: float
+    strangers: float
+
+
 class Framing(NamedTuple):
     """Where the face is in a picture: the middle's row and the face's width, as shares of the side."""
 

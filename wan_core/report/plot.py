@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 INK, PALE, GROUND = (40, 40, 46), (214, 216, 222), (255, 255, 255)
-BLUE, ORANGE = (31, 105, 190), (224, 122, 24)
+BLUE, ORANGE, GREY = (31, 105, 190), (224, 122, 24), (150, 152, 160)
 TEXT_SIZE = 13
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 24, 22

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .measure import Measurements
-from .plot import BLUE, GROUND, INK, ORANGE, Line, draw_plot, load_font
+from .measure import FaceScale, Measurements
+from .plot import BLUE, GREY, GROUND, INK, ORANGE, Line, draw_plot, load_font
 
 _WIDTH, _MARGIN, _FACE, _FRAME = 960, 14, 168, 80
 _PLOT_HEIGHT = 170
@@ -20,29 +20,29 @@ _SHOWN = 16
 _LINE_HEIGHT = 19
 
 
-def to_json(measurements: Measurements, face_encoder: str, notes: Sequence[str] = ()) -> str:
+def to_json(measurements: Measurements, scale: FaceScale, notes: Sequence[str] = ()) -> str:
     """Write a report as JSON.
 
     Args:
         measurements: from `measure_clip`.
-        face_encoder: what compared the faces, said in the report.
+        scale: what compared the faces, and how to read its cosines.
         notes: sentences for the user.
     Returns:
         JSON text, ending with a line feed.
     """
     content = asdict(measurements)
-    content["face_encoder"] = face_encoder if measurements.face_similarity else None
+    content["face_scale"] = scale._asdict() if measurements.face_similarity else None
     content["pitch_difference_semitones"] = measurements.pitch_difference
     content["notes"] = list(notes)
     return json.dumps(content, indent=2) + "\n"
 
 
-def describe(measurements: Measurements, face_encoder: str) -> list[str]:
+def describe(measurements: Measurements, scale: FaceScale) -> list[str]:
     """Say what was measured, a sentence a figure.
 
     Args:
         measurements: from `measure_clip`.
-        face_encoder: what compared the faces.
+        scale: what compared the faces, and how to read its cosines.
     Returns:
         Sentences.
     """
@@ -54,7 +54,11 @@ def describe(measurements: Measurements, face_encoder: str) -> list[str]:
     similarity = measurements.face_similarity
     if similarity:
         mean = sum(similarity) / len(similarity)
-        lines.append(f"face: mean cosine {mean:.2f}, lowest {min(similarity):.2f} ({face_encoder})")
+        lines.append(
+            f"face: mean cosine {mean:.2f}, lowest {min(similarity):.2f}; true pictures of one person give about "
+            f"{scale.same:.2f}, of strangers {scale.strangers:.2f}"
+        )
+        lines.append(f"face compared by {scale.encoder}")
     for name, match in (measurements.colours or {}).items():
         lines.append(
             f"{name}: reference rgb {match.reference}, clip rgb {match.clip}, "
@@ -81,21 +85,21 @@ def describe(measurements: Measurements, face_encoder: str) -> list[str]:
 
 
 def draw_sheet(
-    video: Tensor, measurements: Measurements, face_encoder: str, face: Tensor | None = None, title: str = ""
+    video: Tensor, measurements: Measurements, scale: FaceScale, face: Tensor | None = None, title: str = ""
 ) -> bytes:
     """Draw a report.
 
     Args:
         video: (3, F, H, W) in [-1, 1].
         measurements: from `measure_clip`.
-        face_encoder: what compared the faces.
+        scale: what compared the faces, and how to read its cosines.
         face: reference crop, (3, S, S) in [-1, 1].
         title: first line.
     Returns:
         A PNG file.
     """
-    rows = [_draw_pictures(video, face), *_draw_plots(measurements)]
-    lines = ([title] if title else []) + describe(measurements, face_encoder)
+    rows = [_draw_pictures(video, face), *_draw_plots(measurements, scale)]
+    lines = ([title] if title else []) + describe(measurements, scale)
     height = sum(row.height + _MARGIN for row in rows) + _MARGIN + _LINE_HEIGHT * len(lines) + _MARGIN
     sheet = Image.new("RGB", (_WIDTH, height), GROUND)
     draw = ImageDraw.Draw(sheet)
@@ -131,14 +135,19 @@ def _draw_pictures(video: Tensor, face: Tensor | None) -> Image.Image:
     return row
 
 
-def _draw_plots(measurements: Measurements) -> list[Image.Image]:
+def _draw_plots(measurements: Measurements, scale: FaceScale) -> list[Image.Image]:
     plots: list[Image.Image] = []
     size, step = (_WIDTH - 2 * _MARGIN, _PLOT_HEIGHT), 1 / measurements.fps
     similarity, lips = measurements.face_similarity, measurements.lips
     if similarity and len(similarity) > 1:
         low = min(0.0, *similarity)
-        curve = Line(similarity, BLUE, "cosine with the reference")
-        plots.append(draw_plot("face", [curve], (low, 1.0), size, step))
+        count = len(similarity)
+        curves = [
+            Line([scale.strangers] * count, GREY, "strangers"),
+            Line([scale.same] * count, ORANGE, "one person"),
+            Line(similarity, BLUE, "cosine with the reference"),
+        ]
+        plots.append(draw_plot("face", curves, (low, 1.0), size, step))
     if lips is not None:
         curves = [Line(lips.opening, BLUE, "mouth"), Line(lips.loudness, ORANGE, "loudness")]
         plots.append(draw_plot("lips", curves, (0.0, 1.0), size, step))

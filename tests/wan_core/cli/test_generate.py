@@ -76,7 +76,7 @@ def test_report_is_written_beside_the_clip(run: Run, person: list[object], tmp_p
     content = json.loads(out)["report"]
     report = json.loads((tmp_path / "me.report.json").read_text())
     assert len(report["face_similarity"]) == 17
-    assert "face encoder" in report["face_encoder"]
+    assert "face encoder" in report["face_scale"]["encoder"]
     assert report["pitch_reference"] == pytest.approx(140, rel=0.1)
     assert content["picture"] == "me.report.png"
     assert Image.open(tmp_path / "me.report.png").size[0] == 960
