@@ -11,11 +11,42 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .checkpoints.load import load_dit, load_text_encoder, load_vae
+    from .errors import WanCoreError
+    from .pipelines.bundle import NanoBundle, load_bundle
+    from .pipelines.generate import Result, generate
+    from .pipelines.request import Character, GenerateRequest, Scales
+    from .types import AudioClip, AVLatents, TokenStream
 
-__all__ = ["load_dit", "load_text_encoder", "load_vae"]
+__all__ = [
+    "AVLatents",
+    "AudioClip",
+    "Character",
+    "GenerateRequest",
+    "NanoBundle",
+    "Result",
+    "Scales",
+    "TokenStream",
+    "WanCoreError",
+    "generate",
+    "load_bundle",
+    "load_dit",
+    "load_text_encoder",
+    "load_vae",
+]
 
 _HOMES = MappingProxyType(
     {
+        "AVLatents": ".types",
+        "AudioClip": ".types",
+        "Character": ".pipelines.request",
+        "GenerateRequest": ".pipelines.request",
+        "NanoBundle": ".pipelines.bundle",
+        "Result": ".pipelines.generate",
+        "Scales": ".pipelines.request",
+        "TokenStream": ".types",
+        "WanCoreError": ".errors",
+        "generate": ".pipelines.generate",
+        "load_bundle": ".pipelines.bundle",
         "load_dit": ".checkpoints.load",
         "load_text_encoder": ".checkpoints.load",
         "load_vae": ".checkpoints.load",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from wan_core.dit.config import JointConfig, WanConfig
+from wan_core.dit.model import WanModel
 
 
 def tiny_config(**changes: object) -> WanConfig:
@@ -21,6 +22,16 @@ def tiny_config(**changes: object) -> WanConfig:
         "freq_dim": 32,
     }
     return WanConfig(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def wide_config() -> WanConfig:
+    """A tower whose heads are as wide as the published ones, so that its file needs no config.json."""
+    return tiny_config(dim=256, ffn_dim=32, freq_dim=16, num_layers=1)
+
+
+def wide_state() -> dict[str, Tensor]:
+    """Random weights of `wide_config`."""
+    return dict(randomise(WanModel(wide_config())).state_dict())
 
 
 def tiny_joint_config(fusion_window: float | None = 0.8, **changes: object) -> JointConfig:

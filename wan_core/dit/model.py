@@ -165,6 +165,7 @@ class WanModel(nn.Module):
         """
         config = self.config
         self._check(latents, context, image_embeds)
+        timestep = timestep.to(device=latents.device, dtype=torch.float32)
         work = self._working_dtype(latents)
         tokens, grid = self._patch(latents, work)
         places = self._positions(grid, position_scale, position_offset, latents.device)
@@ -200,7 +201,7 @@ class WanModel(nn.Module):
         output = unpatchify(self.head(x, time, inputs.work), inputs.grid, self.config.patch_size)
         if self.config.prediction == "velocity":
             return output.to(latents.dtype)
-        sigma = (timestep.float() / 1000).clamp(min=MIN_SIGMA)
+        sigma = (timestep.to(device=latents.device, dtype=torch.float32) / 1000).clamp(min=MIN_SIGMA)
         if timestep.ndim == 2 and timestep.shape[1] != latents.shape[2]:
             raise ShapeError(
                 f"timestep: expected (batch,) or (batch, {latents.shape[2]}), got {tuple(timestep.shape)}. "
