@@ -1,6 +1,6 @@
 """Train the two networks of `training.judge_sound` on espeak-ng's waveforms, plain and after the codec.
 
-    python -m training.train_judge_sound --bank data/bank [--phrase-steps 1500] [--timbre-steps 1500]
+    python -m training.train_judge_sound --bank data/bank [--phrase-steps 500] [--timbre-steps 600]
 
 Voices of the bank that are held out serve only for the measurement at the end: phrases recognised, and the right one
 of 16 voices of neighbouring pitch found by timbre from a clip with other words; each on plain and on decoded waveforms.
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,6 +64,18 @@ def listen(bank: SpeechBank, voices: range, clips: int, codec: AudioCodec, seed:
     return Heard(*(torch.stack(rows) for rows in (plain, decoded, phrases)), pitch)
 
 
+def recall(path: Path, bank: SpeechBank, codec: AudioCodec, clips: int, seed: int) -> Heard:
+    """What `listen` made of the training voices, kept in a file so that a killed run need not listen again."""
+    wanted = {"voices": str(len(bank.train_voices)), "clips": str(clips), "seed": str(seed)}
+    if path.exists():
+        with safe_open(path, framework="pt") as file:
+            if file.metadata() == wanted:
+                return Heard(*(file.get_tensor(name) for name in Heard._fields))
+    heard = listen(bank, bank.train_voices, clips, codec, seed)
+    save_file({name: value.contiguous() for name, value in heard._asdict().items()}, path, wanted)
+    return heard
+
+
 def spoil(spectrograms: Tensor, random: torch.Generator) -> Tensor:
     """Shift in time, add a little noise floor, and blank a stretch and a band, as regularisation."""
     count, bands, length = spectrograms.shape
@@ -95,7 +108,7 @@ def train_phrases(heard: Heard, steps: int, seed: int, log: RunLog) -> PhraseNet
         source = torch.where(torch.rand(48, 1, 1, generator=random) < 0.5, plain[rows], decoded[rows]).float()
         loss = phrase_loss(net(spoil(source, random)), phrase[rows])
         advance(optimizer, net, loss)
-        if step % 100 == 99:
+        if step % 50 == 49:
             log.write(net="phrase", step=step + 1, loss=loss.item())
     return net.train(False)
 
@@ -126,7 +139,7 @@ def train_timbre(heard: Heard, steps: int, seed: int, log: RunLog) -> TimbreNet:
             scores.mT.flatten(0, 1), target
         )
         advance(optimizer, net, loss)
-        if step % 100 == 99:
+        if step % 50 == 49:
             log.write(net="timbre", step=step + 1, loss=loss.item())
     return net.train(False)
 
@@ -174,16 +187,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the judge of sound.")
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=JUDGE_PATH)
-    parser.add_argument("--clips", type=int, default=12)
-    parser.add_argument("--phrase-steps", type=int, default=1500)
-    parser.add_argument("--timbre-steps", type=int, default=1500)
+    parser.add_argument("--clips", type=int, default=5)
+    parser.add_argument("--phrase-steps", type=int, default=500)
+    parser.add_argument("--timbre-steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     log = RunLog(options.bank.parent / "judge_sound.log")
     bank, codec = SpeechBank(options.bank), load_codec()
-    heard = listen(bank, bank.train_voices, options.clips, codec, options.seed)
+    heard = recall(options.bank.parent / "judge_heard.safetensors", bank, codec, options.clips, options.seed)
     log.write(heard=list(heard.plain.shape))
     phrases = train_phrases(heard, options.phrase_steps, options.seed, log)
     timbre = train_timbre(heard, options.timbre_steps, options.seed, log)

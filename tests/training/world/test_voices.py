@@ -1,6 +1,15 @@
 import numpy as np
 
-from training.world.voices import FACTORS, NAMES, TIMBRE, colour, draw_voices, from_unit, to_unit, variant_file
+from training.world.voices import (
+    FACTORS,
+    NAMES,
+    TIMBRE,
+    colour,
+    draw_voices,
+    from_unit,
+    to_unit,
+    variant_file,
+)
 
 
 def test_draws_are_repeatable_and_within_bounds() -> None:
