@@ -28,7 +28,7 @@ def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
 def test_the_shipped_judge_reads_fresh_drawings(softened: bool):
     judge = load_picture_judge()
     generator = torch.Generator().manual_seed(424_242)
-    lesson = draw_lesson(128, generator, paint)
+    lesson = draw_lesson(512, generator, paint)
     readings = judge.read(soften(lesson.frames, generator) if softened else lesson.frames)
     slack = 0.05 if softened else 0.0
     assert (readings.scene_logits.argmax(dim=1) == lesson.scene).float().mean() > 0.98 - slack
