@@ -46,6 +46,8 @@ def save_part(
     partial = path.with_name(f"{path.name}.partial")
     try:
         save_file(tensors, partial, metadata=metadata)
+        # safetensors writes a file that only its owner may read; shipped weights are for everybody.
+        partial.chmod(0o644)
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         if partial.is_file():
