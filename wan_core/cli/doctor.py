@@ -15,6 +15,7 @@ from av.codec import Codec
 
 from ..errors import WanCoreError
 from ..identity.face import find_faces
+from ..identity.insight import installed_detector
 from ..media import plan_output
 from ..pipelines import NanoDefaults, load_bundle
 from ..text import ACTIONS, CLOSERS, OPENERS, SCENES
@@ -118,4 +119,5 @@ def _try_weights(folder: Path | None) -> str:
 
 def _try_faces() -> str:
     find_faces(torch.zeros(64, 64, 3, dtype=torch.uint8))
-    return "scikit-image's cascade"
+    second = installed_detector()
+    return "scikit-image's cascade" + (f", then insightface's {second.parent.name}" if second else "")

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError, MissingDependencyError, ShapeError
+from .insight import detect, installed_detector
 
 FaceChoice = int | Literal["auto", "whole"]
 """Which face to use: its number (1 is the largest), "auto" (the largest), or "whole" (the picture is the face)."""
@@ -201,6 +202,8 @@ def crop_face(image: Tensor | NDArray[np.uint8], box: FaceBox, size: int = 64, f
 def read_face(image: Tensor | NDArray[np.uint8], choice: FaceChoice = "auto", size: int = 64) -> FaceCrop:
     """Find, choose and cut out the face of a picture: the path that every reference photo takes.
 
+    Where the cascade finds nothing and insightface is installed with a model, that is asked too, with a note.
+
     Args:
         image: (H, W, 3) uint8 RGB.
         choice: "auto" for the largest face, its number from 1, or "whole" for the whole picture (drawn portraits, on
@@ -214,8 +217,16 @@ def read_face(image: Tensor | NDArray[np.uint8], choice: FaceChoice = "auto", si
     if choice == "whole":
         box = whole_face(image)
         return FaceCrop(crop_face(image, box, size), box, ("the whole picture is used as the face.",))
-    box, note = choose_face(find_faces(image), None if choice == "auto" else choice)
-    return FaceCrop(crop_face(image, box, size), box, (note,) if note else ())
+    faces, notes = find_faces(image), []
+    model_file = None if faces else installed_detector()
+    if model_file is not None:
+        pixels = _as_channels_first(image).permute(1, 2, 0).contiguous().numpy()
+        faces = [FaceBox(*values) for values in detect(pixels, model_file)]
+        notes.append(f"the face was found by insightface ({model_file.parent.name}), not by the cascade.")
+    box, note = choose_face(faces, None if choice == "auto" else choice)
+    if note:
+        notes.append(note)
+    return FaceCrop(crop_face(image, box, size), box, tuple(notes))
 
 
 def _as_channels_first(image: Tensor | NDArray[np.uint8]) -> Tensor:
