@@ -1,4 +1,4 @@
-"""Drawing whole training clips: a person, a scene, an action, speech on the lips, and reference photos from elsewhere."""
+"""Drawing whole training clips: a person, a scene, an action and speech on the lips."""
 
 from __future__ import annotations
 

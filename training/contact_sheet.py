@@ -1,6 +1,6 @@
 """Draw held-out people beside the clips that nano makes of them: the first ones of an evaluation seed, as they come.
 
-    python -m training.contact_sheet --out docs/images/nano_contact_sheet.png [--seed 0] [--people 10]
+python -m training.contact_sheet --out docs/images/nano_contact_sheet.png [--seed 0] [--people 10]
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def draw_sheet(subjects: Subjects, clips: Clips, people: int) -> Image.Image:
 
 def main() -> None:
     """Sample and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--people", type=int, default=10)

@@ -1,4 +1,4 @@
-"""The clips that evaluation looks at: fresh people, voices and prompts, sampled with everything on and with one thing off."""
+"""The clips that evaluation looks at: fresh people, voices and prompts, with everything on or one thing off."""
 
 from __future__ import annotations
 

@@ -191,9 +191,8 @@ def main() -> None:
         )
     others = {name: round(value, 4) for name, value in values.items() if name not in wanted}
     print("besides:", json.dumps(others))
-    print(
-        f"{sum(row['met'] for row in report.values())} of {len(report)} targets met in {time.monotonic() - started:.0f} s"
-    )
+    met = sum(row["met"] for row in report.values())
+    print(f"{met} of {len(report)} targets met in {time.monotonic() - started:.0f} s")
     if arguments.json is not None:
         content = {
             "targets": report,

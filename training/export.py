@@ -1,6 +1,6 @@
 """Write nano's shipped weights from a training run.
 
-    python -m training.export --run DIR --codec FILE --face-encoder FILE --voice-encoder FILE [--out wan_core/assets/nano]
+    python -m training.export --run DIR --codec FILE --face-encoder FILE --voice-encoder FILE [--out DIR]
 
 The averaged weights of the run's last checkpoint are stored in half precision, one file a part.
 """

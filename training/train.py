@@ -1,6 +1,6 @@
 """Train nano: two towers, text encoder, identity and voice adapters.
 
-    python -m training.train --data DIR --bank DIR --run DIR --steps 40000 [--decay-steps 6000] [--workers 2] [--device cpu]
+    python -m training.train --data DIR --bank DIR --run DIR --steps 4000 [--decay-steps 1000] [--device cpu]
 
 A killed run goes on from its last checkpoint when the same command is given again; `--steps` may grow between calls.
 The learning rate is constant after a warm-up and falls linearly to zero over the last `--decay-steps`.
@@ -82,7 +82,9 @@ def losses(
     """
     predicted = trainee(batch, kind != "unimodal")
     video_error = (predicted.video - (batch.video_noise - batch.video)).square().mean(dim=1)
-    weight = noise_weight(batch.video_sigma).reshape(len(video_error), -1, 1, 1).expand_as(video_error).clone()
+    weight = (
+        noise_weight(batch.video_sigma).reshape(len(video_error), -1, 1, 1).expand_as(video_error).clone()
+    )
     for row, column in settings.mouth_tokens:
         weight[:, :, row, column] *= MOUTH_WEIGHT
     if kind == "first_frame":
