@@ -25,6 +25,7 @@ LEAST_VOICED_SECONDS = 0.5
 
 _SILENCE_PEAK = 10.0 ** (-60.0 / 20.0)
 _CLIP_LEVEL = 0.999
+_LONGEST_FRAME = 2048
 _CLIP_NOTE_SHARE = 0.001
 _CLIP_LIMIT_SHARE = 0.25
 
@@ -174,8 +175,9 @@ def _decode(path: Path, limit: int) -> tuple[list[NDArray[np.float32]], bool]:
             raise InputError(
                 f"sound: expected a sound track, got a file without one in {path}. Use another recording."
             )
+        stream = container.streams.audio[0]
         resampler = AudioResampler(format="fltp", rate=SAMPLE_RATE)
-        for frame in container.decode(container.streams.audio[0]):
+        for frame in container.decode(stream):
             frame.pts = None
             for part in resampler.resample(frame):
                 pieces.append(_samples(part))
@@ -185,6 +187,11 @@ def _decode(path: Path, limit: int) -> tuple[list[NDArray[np.float32]], bool]:
         for part in resampler.resample(None):
             pieces.append(_samples(part))
             length += pieces[-1].size
+        if stream.duration is not None and stream.time_base is not None:
+            # A codec's last frame is filled up; what goes beyond the stated length by less than that is no sound.
+            excess = length - round(stream.duration * stream.time_base * SAMPLE_RATE)
+            if 0 < excess <= _LONGEST_FRAME * SAMPLE_RATE // stream.sample_rate:
+                pieces = [np.concatenate(pieces)[:-excess]]
     return pieces, length > limit
 
 

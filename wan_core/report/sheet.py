@@ -140,7 +140,7 @@ def _draw_plots(measurements: Measurements, scale: FaceScale) -> list[Image.Imag
     size, step = (_WIDTH - 2 * _MARGIN, _PLOT_HEIGHT), 1 / measurements.fps
     similarity, lips = measurements.face_similarity, measurements.lips
     if similarity and len(similarity) > 1:
-        low = min(0.0, *similarity)
+        low = min(scale.strangers - 0.2, *similarity)
         count = len(similarity)
         curves = [
             Line([scale.strangers] * count, GREY, "strangers"),
