@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 NOT_RUN = ("MarkdownNote", "Note")
-WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+BUTTONS = ("control_after_generate", "upload", "audioUI")
 AFTER_SEED = ("fixed", "increment", "decrement", "randomize")
 
 
@@ -33,19 +33,15 @@ def to_api(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str, A
 
 
 def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
-    """Values of a node's widgets by name: the saved list is in the order of the inputs, with one more after a seed."""
-    values = list(node.get("widgets_values") or [])
-    result: dict[str, Any] = {}
-    for group in ("required", "optional"):
-        for name in info["input_order"].get(group, []):
-            kind, *options = info["input"][group][name]
-            settings = options[0] if options else {}
-            is_widget = isinstance(kind, list) or kind in WIDGET_TYPES
-            if not is_widget or settings.get("forceInput") or not values:
-                continue
-            result[name] = values.pop(0)
-            if settings.get("control_after_generate") or name in ("seed", "noise_seed"):
-                assert values and values.pop(0) in AFTER_SEED, (
-                    f"{node['type']}.{name}: no control after the seed"
-                )
-    return result
+    """Values of a node's widgets by name, as the browser saves them beside the plain list.
+
+    A widget that depends on the choice of another is called `parent.name`; the control after a seed and the upload button are no inputs.
+    """
+    known = [name for group in ("required", "optional") for name in info["input_order"].get(group, [])]
+    named = node.get("widgets_values_named") or {}
+    values = {name: value for name, value in named.items() if name.split(".")[0] in known}
+    left = set(named) - set(values)
+    plain = node.get("widgets_values") or []
+    assert list(named.values())[: len(plain)] == plain or not node["type"].startswith("WanR2V_"), node["type"]
+    assert left <= set(BUTTONS), f"{node['type']}: {left} belong to no input"
+    return values
