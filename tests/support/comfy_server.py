@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-START_LIMIT = 240.0
+START_LIMIT = 420.0
 PACK_NAME = "wan-r2v"
 
 

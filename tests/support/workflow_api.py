@@ -35,7 +35,8 @@ def to_api(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str, A
 def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     """Values of a node's widgets by name, as the browser saves them beside the plain list.
 
-    A widget that depends on the choice of another is called `parent.name`; the control after a seed and the upload button are no inputs.
+    A widget that depends on the choice of another is called `parent.name`; the control after a seed and the upload
+    button are no inputs.
     """
     known = [name for group in ("required", "optional") for name in info["input_order"].get(group, [])]
     named = node.get("widgets_values_named") or {}
