@@ -86,10 +86,7 @@ class ClipDataset:
         picked = np.sort(rows.numpy())
         order = torch.argsort(torch.argsort(rows))
         video = torch.from_numpy(self.latents[picked].astype(np.float32))[order]
-        spoken = torch.from_numpy(
-            np.stack([self.speech[v, p % PHRASES] for v, p in zip(voice, phrase, strict=True)])
-        )
-        audio = torch.where((phrase == SILENT)[:, None, None], self.silence, spoken.float())
+        audio = self.sound(voice, phrase)
         token_ids = self._drop_words(self.prompts[scene, action, phrase].clone(), generator)
         reference = torch.randint(self.voice_tokens.shape[1], (size,), generator=generator)
         photo = torch.randint(self.embeds.shape[1], (size,), generator=generator)
@@ -113,6 +110,13 @@ class ClipDataset:
             audio_noise=torch.randn(audio.shape, generator=generator),
         )
 
+    def sound(self, voice: Tensor, phrase: Tensor) -> Tensor:
+        """Clean audio latents (B, C_a, T_a) of voices and phrases (B,); phrase `SILENT` is silence."""
+        spoken = torch.from_numpy(
+            np.stack([self.speech[v, p % PHRASES] for v, p in zip(voice, phrase, strict=True)])
+        )
+        return torch.where((phrase == SILENT)[:, None, None], self.silence, spoken.float())
+
     @staticmethod
     def _drop_words(token_ids: Tensor, generator: torch.Generator) -> Tensor:
         """Empty some prompts altogether, and leave out the scene or the action of some others."""
@@ -135,7 +139,8 @@ def draw_noise_levels(size: int, kind: Kind, generator: torch.Generator) -> tupl
     In joint batches the sound is never noisier than the picture, since sampling lets the sound lead: half of the clips
     have clean sound, a quarter the same noise, a quarter something between.
     """
-    video = torch.sigmoid(0.4 + 1.1 * torch.randn(size, generator=generator))
+    # Who, where and which movement are decided while there is still much noise, so most of the clips have much.
+    video = torch.sigmoid(0.8 + 1.2 * torch.randn(size, generator=generator))
     if kind == "unimodal":
         return video, torch.sigmoid(0.2 + 1.1 * torch.randn(size, generator=generator))
     choice, between = torch.rand(size, generator=generator), torch.rand(size, generator=generator)

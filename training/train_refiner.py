@@ -1,15 +1,17 @@
 """Train the learned half of nano's video decoder on top of the fitted linear codec.
 
-    python -m training.train_refiner --codec FILE --data DIR --out FILE [--minutes 10]
+    python -m training.train_refiner --codec FILE --data DIR --bank DIR --run DIR --out FILE [--minutes 15]
 
-The latents are disturbed as a generator disturbs them, so that the decoder cleans grain and block seams as well as it
-sharpens. A killed run goes on from its checkpoint.
+Half of the latents are replaced by what nano's own transformer makes of them after noise was added, so that the decoder
+learns to clean the grain and the seams that sampling leaves, not only to sharpen. A killed run goes on from its
+checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,22 +21,58 @@ from torch import Tensor, nn
 from wan_core.checkpoints.nano import load_part, save_part
 from wan_core.vae.patch_vae import PatchVAE
 
+from .dataset import ClipDataset
+from .export import load_averaged
 from .fit_codec import psnr
 from .runs import RunLog, load_state, save_state
 from .train_face_encoder import to_pixels
+from .trainee import Batch, Trainee, mix
+
+REFINER_BLOCKS = 3
 
 
-def disturb(latents: Tensor, generator: torch.Generator) -> Tensor:
-    """Add noise of a random strength to half of the latents, (B, C, G, h, w)."""
-    batch = latents.shape[0]
-    strength = 0.3 * torch.rand(batch, 1, 1, 1, 1, generator=generator)
-    strength = strength * (torch.rand(batch, 1, 1, 1, 1, generator=generator) < 0.5)
-    return latents + strength * torch.randn(latents.shape, generator=generator)
+@torch.no_grad()
+def estimate(
+    trainee: Trainee, dataset: ClipDataset, rows: Tensor, latents: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Noise latents and let the transformer clean them in one step, with the clip's own prompt, face and sound.
+
+    Args:
+        rows: clips, (B,).   latents: of these clips, (B, C, G, h, w).
+    Returns: the transformer's estimate of the clean latents, same shape.
+    """
+    count = len(rows)
+    scene, action, voice, phrase = dataset.index[rows].unbind(dim=1)
+    sigma = 0.08 + 0.5 * torch.rand(count, generator=generator)
+    audio = dataset.sound(voice, phrase)
+    batch = Batch(
+        video=latents,
+        audio=audio,
+        token_ids=dataset.prompts[scene, action, phrase],
+        face_embeds=dataset.embeds[rows, :1],
+        voice_tokens=dataset.voice_tokens[voice, 0],
+        keep_identity=torch.ones(count),
+        keep_voice=torch.ones(count),
+        video_sigma=sigma,
+        audio_sigma=torch.zeros(count),
+        video_noise=torch.randn(latents.shape, generator=generator),
+        audio_noise=torch.zeros_like(audio),
+    )
+    velocity = trainee(batch, True).video
+    return mix(latents, batch.video_noise, sigma) - sigma.view(-1, 1, 1, 1, 1) * velocity
+
+
+def add_refiner(linear: PatchVAE) -> PatchVAE:
+    """Return a codec with the same linear half and a fresh learned half."""
+    codec = PatchVAE(replace(linear.config, refiner_blocks=REFINER_BLOCKS))
+    codec.load_state_dict({**codec.state_dict(), **dict(linear.named_buffers())})
+    return codec
 
 
 def decode_groups(codec: PatchVAE, latents: Tensor) -> Tensor:
     """Decode latents to groups of frames, unclamped, (B, G, 3 * span, H, W)."""
     groups = codec.decode_linear(latents)
+    assert codec.refiner is not None
     return codec.refiner(groups.flatten(0, 1)).unflatten(0, groups.shape[:2])
 
 
@@ -47,16 +85,21 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with frames.npy of training.build_data"
     )
+    parser.add_argument("--bank", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder of training.train")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.backends.mkldnn.conv.fp32_precision = "bf16"
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
     torch.manual_seed(arguments.seed)
-    codec = load_part(arguments.codec, "patch_vae")
-    assert isinstance(codec, PatchVAE)
+    codec = add_refiner(load_part(arguments.codec, "patch_vae"))
+    dataset = ClipDataset(arguments.data, arguments.bank, max_tokens=16)
+    trainee, _ = load_averaged(arguments.run, dataset.latent_channels)
+    assert codec.refiner is not None
     refiner = codec.refiner.to(memory_format=torch.channels_last)
     parameters = list(refiner.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=arguments.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
@@ -79,7 +122,10 @@ def main() -> None:
         )
         video = to_pixels(torch.from_numpy(frames[rows.numpy()])).transpose(1, 2)
         with torch.no_grad():
-            latents = disturb(codec.encode(video), generator)
+            latents = codec.encode(video)
+            half = len(rows) // 2
+            guessed = estimate(trainee, dataset, rows[:half], latents[:half], generator)
+            latents = torch.cat([guessed, latents[half:]])
             target = codec.ungroup(codec.group(video))
         error = decode_groups(codec, latents) - target
         # Squared error for the dB, absolute error for crisp edges.

@@ -33,9 +33,11 @@ class PatchVAE(nn.Module):
         pixels = 3 * config.patch**2
         self.register_buffer("image_basis", torch.zeros(config.image_channels, pixels))
         self.register_buffer("image_mean", torch.zeros(pixels))
-        self.register_buffer("motion_basis", torch.zeros(config.motion_channels, pixels * config.frames_per_latent))
+        self.register_buffer(
+            "motion_basis", torch.zeros(config.motion_channels, pixels * config.frames_per_latent)
+        )
         self.register_buffer("channel_scale", torch.ones(config.latent_channels))
-        self.refiner = Refiner(config)
+        self.refiner = Refiner(config) if config.refiner_blocks else None
 
     def group(self, video: Tensor) -> Tensor:
         """Cut a clip into patches of groups of frames.
@@ -46,7 +48,12 @@ class PatchVAE(nn.Module):
         Raises: ShapeError: sizes off the grid.
         """
         patch, span = self.config.patch, self.config.frames_per_latent
-        if video.ndim != 5 or video.shape[1] != 3 or (video.shape[2] - 1) % span or any(s % patch for s in video.shape[3:]):
+        if (
+            video.ndim != 5
+            or video.shape[1] != 3
+            or (video.shape[2] - 1) % span
+            or any(s % patch for s in video.shape[3:])
+        ):
             raise ShapeError(
                 f"video: expected (B, 3, {span}k+1, {patch}m, {patch}n), got {tuple(video.shape)}. "
                 "Crop or pad the clip to that grid."
@@ -67,7 +74,9 @@ class PatchVAE(nn.Module):
         patch, span = self.config.patch, self.config.frames_per_latent
         batch, groups, rows, columns = patches.shape[:4]
         cut = patches.reshape(batch, groups, rows, columns, span, 3, patch, patch)
-        return cut.permute(0, 1, 4, 5, 2, 6, 3, 7).reshape(batch, groups, 3 * span, rows * patch, columns * patch)
+        return cut.permute(0, 1, 4, 5, 2, 6, 3, 7).reshape(
+            batch, groups, 3 * span, rows * patch, columns * patch
+        )
 
     def encode(self, video: Tensor) -> Tensor:
         """Encode a clip.
@@ -110,6 +119,7 @@ class PatchVAE(nn.Module):
                 "Decode with the codec that belongs to the model."
             )
         groups = self.decode_linear(latents.to(self.image_basis.dtype))
-        frames = self.refiner(groups.flatten(0, 1)).unflatten(0, groups.shape[:2])
-        video = frames.unflatten(2, (self.config.frames_per_latent, 3)).flatten(1, 2).transpose(1, 2)
+        if self.refiner is not None:
+            groups = self.refiner(groups.flatten(0, 1)).unflatten(0, groups.shape[:2])
+        video = groups.unflatten(2, (self.config.frames_per_latent, 3)).flatten(1, 2).transpose(1, 2)
         return video[:, :, self.config.frames_per_latent - 1 :].clamp(-1, 1)

@@ -26,29 +26,33 @@ class Refiner(nn.Module):
     """A two-level convolutional network over one group of frames.
 
     It sees the frames of a latent together (a moving edge that the linear codec blurs is sharp in none of them, but its
-    place in all of them is known) and returns a correction to add to them.
+    place in all of them is known) and returns a correction to add to them. `phase` tells it where in a patch a pixel
+    lies, since seams stand at the patches' borders alone.
     """
 
     def __init__(self, config: PatchVAEConfig) -> None:
         super().__init__()
         channels, width = config.group_channels * 4, config.refiner_width
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
+        self.phase = nn.Parameter(torch.zeros(1, width, config.patch // 2, config.patch // 2))
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.inner = nn.ModuleList(ResidualBlock(2 * width) for _ in range(config.refiner_blocks))
         self.up = nn.Conv2d(2 * width, 4 * width, 1)
         self.outer = nn.ModuleList(ResidualBlock(width) for _ in range(config.refiner_blocks))
         self.leave = nn.Conv2d(width, channels, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias if self.leave.bias is not None else torch.empty(0))
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Refine groups of frames.
 
         Args:
-            frames: (N, 3 * frames_per_latent, H, W) in about [-1, 1], H and W multiples of 4.
+            frames: (N, 3 * frames_per_latent, H, W) in about [-1, 1], H and W multiples of the patch.
         Returns: the refined frames, same shape.
         """
         x = self.enter(F.pixel_unshuffle(frames, 2))
+        side = self.phase.shape[-1]
+        x = x + self.phase.repeat(1, 1, x.shape[2] // side, x.shape[3] // side)
         y = self.down(x)
         for block in self.inner:
             y = block(y)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -66,6 +68,7 @@ def test_ungroup_undoes_group() -> None:
 def test_refiner_takes_part() -> None:
     codec, video = full_codec(), clip()
     latents = codec.encode(video)
+    assert codec.refiner is not None
     torch.nn.init.constant_(codec.refiner.leave.bias, 0.25)
     assert (codec.decode(latents) - video).abs().max() > 0.1
 
@@ -79,6 +82,13 @@ def test_sizes_off_the_grid_are_refused(shape: tuple[int, ...]) -> None:
 def test_latents_of_another_codec_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"expected \(B, 240, G, rows, columns\), got \(1, 16, 3, 2, 2\)"):
         full_codec().decode(torch.zeros(1, 16, 3, 2, 2))
+
+
+def test_without_blocks_the_decoder_is_linear() -> None:
+    codec = PatchVAE(replace(CONFIG, refiner_blocks=0))
+    assert codec.refiner is None
+    codec.load_state_dict({k: v for k, v in full_codec().state_dict().items() if not k.startswith("refiner")})
+    assert torch.allclose(codec.decode(codec.encode(clip())), clip(), atol=1e-5)
 
 
 def test_config_refuses_a_patch_that_can_not_be_halved_twice() -> None:

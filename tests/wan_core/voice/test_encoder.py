@@ -20,7 +20,9 @@ def encoder() -> VoiceEncoder:
 def speech(hertz: float, seconds: float = 1.0, *, bright: float = 1.0) -> torch.Tensor:
     """Vowel-like sound of a pitch, (1, T)."""
     time = torch.arange(int(16000 * seconds)) / 16000
-    wave = sum(torch.sin(2 * math.pi * hertz * k * time + k) * math.exp(-k / (8 * bright)) for k in range(1, 30))
+    wave = sum(
+        torch.sin(2 * math.pi * hertz * k * time + k) * math.exp(-k / (8 * bright)) for k in range(1, 30)
+    )
     return 0.05 * wave[None] * (0.6 + 0.4 * torch.sin(2 * math.pi * 4 * time))
 
 
