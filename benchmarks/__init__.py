@@ -1,0 +1,1 @@
+"""Measurements of speed and memory, as ratios; never part of the tests."""
