@@ -43,7 +43,9 @@ def peak_gigabytes() -> float:
 
 def main() -> None:
     """Make the demo's clip several times and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
