@@ -27,12 +27,13 @@ from wan_core.checkpoints.nano import load_part
 from wan_core.vae.patch_vae import PatchVAE
 
 from .clips import draw_clips
-from .dataset import PHRASES, SILENT
+from .dataset import SILENT
 from .nano_config import FRAMES, SIZE
 from .world.bank import SpeechBank
 from .world.identity import FACTOR_NAMES
 from .world.photo import render_photo
 from .world.picture import Painter, compile_painter
+from .world.speech import PHRASES
 
 CHUNK = 64
 SILENT_SHARE = 0.08

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from wan_core.text.encoder import pad_token_ids
 from wan_core.text.prompt import parse_prompt
-from wan_core.text.vocabulary import ACTIONS, CLOSERS, OPENERS, PAD_ID, SCENES
+from wan_core.text.vocabulary import ACTIONS, PAD_ID, SCENES
 
 from .trainee import Batch
+from .world.speech import PHRASES, phrase_text
 
 Kind = Literal["unimodal", "joint", "first_frame"]
-PHRASES = len(OPENERS) * len(CLOSERS)
 SILENT = PHRASES
 
 DROP_TEXT, DROP_IDENTITY, DROP_VOICE, DROP_WORD = 0.10, 0.12, 0.12, 0.06
@@ -25,11 +25,6 @@ DROP_TEXT, DROP_IDENTITY, DROP_VOICE, DROP_WORD = 0.10, 0.12, 0.12, 0.06
 def is_held_out(scene: Tensor, action: Tensor) -> Tensor:
     """Whether a pair of scene and action is kept for evaluation: one action of every scene."""
     return action == scene % len(ACTIONS)
-
-
-def phrase_text(phrase: int) -> str:
-    """The words of a phrase number (opener major), without a trailing space."""
-    return f"{OPENERS[phrase // len(CLOSERS)]} {CLOSERS[phrase % len(CLOSERS)]}".strip()
 
 
 def prompt_text(scene: int, action: int, phrase: int) -> str:

@@ -19,10 +19,10 @@ from wan_core.checkpoints.nano import load_part
 from wan_core.ops.speech import analyse
 from wan_core.voice import VoiceEncoder
 
-from .dataset import PHRASES
 from .fit_audio import load_codec
 from .nano_config import SAMPLES
 from .world.bank import SpeechBank
+from .world.speech import PHRASES
 
 
 @torch.inference_mode()

@@ -18,11 +18,11 @@ from wan_core.pipelines.generate import decode_clip, sample_clip
 from wan_core.text.vocabulary import ACTIONS, SCENES
 from wan_core.voice.encoder import encode_clip
 
-from .dataset import PHRASES, prompt_table
+from .dataset import prompt_table
 from .train_face_encoder import to_pixels
 from .world.identity import IdentityBatch, sample_identities
 from .world.photo import render_photo
-from .world.speech import Speaker
+from .world.speech import PHRASES, Speaker
 from .world.voices import NAMES, draw_voices
 
 GROUP = 16

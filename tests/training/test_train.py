@@ -14,12 +14,12 @@ from training.dataset import (
     ClipDataset,
     draw_noise_levels,
     is_held_out,
-    phrase_text,
     prompt_table,
 )
 from training.nano_config import AUDIO_CHANNELS, AUDIO_LATENTS
 from training.runs import load_state, save_state
 from training.train import Run, Settings, learning_rate_factor, step_kind
+from training.world.speech import phrase_text
 
 CHANNELS = 12
 
