@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wan_core.checkpoints.nano import load_part
 from wan_core.vae.patch_vae import PatchVAE
@@ -29,6 +28,7 @@ from wan_core.vae.patch_vae import PatchVAE
 from .clips import draw_clips
 from .dataset import SILENT
 from .nano_config import FRAMES, SIZE
+from .pixels import to_bytes
 from .world.bank import SpeechBank
 from .world.identity import FACTOR_NAMES
 from .world.photo import render_photo
@@ -70,11 +70,6 @@ def open_arrays(job: Job, latent_channels: int) -> dict[str, NDArray[np.generic]
     return arrays
 
 
-def to_bytes(pictures: Tensor) -> NDArray[np.uint8]:
-    """Float in [-1, 1] to uint8."""
-    return ((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-
-
 def draw_chunk(
     job: Job,
     chunk: int,
@@ -96,13 +91,13 @@ def draw_chunk(
     ]
     rows = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
     arrays["latents"][rows] = codec.encode(clips.video).half().numpy()
-    arrays["photos"][rows] = to_bytes(torch.stack(photos, dim=1))
+    arrays["photos"][rows] = to_bytes(torch.stack(photos, dim=1)).numpy()
     arrays["factors"][rows] = clips.identity.factors.half().numpy()
     arrays["index"][rows] = torch.stack(
         [clips.scene, clips.action, voice, phrase.where(~silent, torch.tensor(SILENT))], 1
     ).numpy()
     if rows.stop <= job.frames:
-        arrays["frames"][rows] = to_bytes(clips.video.transpose(1, 2))
+        arrays["frames"][rows] = to_bytes(clips.video.transpose(1, 2)).numpy()
     arrays["done"][chunk] = True
 
 

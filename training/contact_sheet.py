@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -18,6 +17,7 @@ from wan_core.pipelines.defaults import NanoDefaults
 
 from .dataset import prompt_text
 from .eval_runs import Clips, Subjects, draw_subjects, sample_subjects
+from .pixels import to_bytes
 
 ZOOM = 2
 SHOWN = range(0, 17, 2)
@@ -26,7 +26,7 @@ MARGIN = 14
 
 def to_image(picture: Tensor) -> Image.Image:
     """One picture (3, H, W) in [-1, 1], enlarged without smoothing."""
-    pixels = ((picture + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = to_bytes(picture).permute(1, 2, 0).numpy()
     image = Image.fromarray(pixels)
     return image.resize((image.width * ZOOM, image.height * ZOOM), Image.Resampling.NEAREST)
 

@@ -19,7 +19,7 @@ from wan_core.text.vocabulary import ACTIONS, SCENES
 from wan_core.voice.encoder import encode_clip
 
 from .dataset import prompt_table
-from .train_face_encoder import to_pixels
+from .pixels import to_bytes, to_pixels
 from .world.identity import IdentityBatch, sample_identities
 from .world.photo import render_photo
 from .world.speech import PHRASES, Speaker
@@ -64,7 +64,7 @@ def draw_subjects(count: int, seed: int, *, one_pitch_a_group: bool = False) -> 
     """
     generator = torch.Generator().manual_seed(7_000_003 * (seed + 1))
     identity = sample_identities(count, generator)
-    photos = ((render_photo(identity, generator, augment=False) + 1) * 127.5).round().to(torch.uint8)
+    photos = to_bytes(render_photo(identity, generator, augment=False))
     scene = torch.randint(len(SCENES), (count,), generator=generator)
     phrase = torch.randint(PHRASES, (count,), generator=generator)
     other = (phrase + torch.randint(1, PHRASES, (count,), generator=generator)) % PHRASES

@@ -17,6 +17,7 @@ from PIL import Image
 from wan_core.ops.speech import SAMPLE_RATE
 from wan_core.text.vocabulary import CLOSERS, OPENERS
 
+from .pixels import to_bytes
 from .world.identity import sample_identities
 from .world.photo import render_photo
 from .world.speech import Speaker, trim
@@ -34,7 +35,7 @@ def draw_portrait(seed: int) -> Image.Image:
     generator = torch.Generator().manual_seed(seed)
     person = sample_identities(1, generator)
     picture = render_photo(person, generator, size=PORTRAIT_SIZE, augment=False)[0]
-    return Image.fromarray(((picture + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
+    return Image.fromarray(to_bytes(picture).permute(1, 2, 0).numpy())
 
 
 def speak_example(seed: int) -> np.ndarray:

@@ -20,12 +20,8 @@ from wan_core.checkpoints.nano import save_part
 from wan_core.identity.config import FaceEncoderConfig
 from wan_core.identity.encoder import FaceEncoder
 
+from .pixels import to_pixels
 from .runs import RunLog
-
-
-def to_pixels(photos: Tensor) -> Tensor:
-    """(N, 3, H, W) uint8 to float in [-1, 1]."""
-    return photos.float() / 127.5 - 1
 
 
 def augment(photos: Tensor, generator: torch.Generator) -> Tensor:

@@ -24,8 +24,8 @@ from wan_core.vae.patch_vae import PatchVAE
 from .dataset import ClipDataset
 from .export import load_averaged
 from .fit_codec import psnr
+from .pixels import to_pixels
 from .runs import RunLog, load_state, save_state
-from .train_face_encoder import to_pixels
 from .trainee import Batch, Trainee, mix
 
 REFINER_BLOCKS = 3

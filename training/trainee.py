@@ -61,12 +61,10 @@ class Trainee(nn.Module):
         video, audio = self.dit.video_model, self.dit.audio_model
         identity = self.identity.prepare(
             self.resampler(batch.face_embeds),
-            [block.cross_attn.norm_k for block in video.blocks],
+            video.key_norms(),
             video.config.num_heads,
         )
-        voice = self.voice.prepare(
-            batch.voice_tokens, [block.cross_attn.norm_k for block in audio.blocks], audio.config.num_heads
-        )
+        voice = self.voice.prepare(batch.voice_tokens, audio.key_norms(), audio.config.num_heads)
         noisy = AVLatents(
             mix(batch.video, batch.video_noise, batch.video_sigma),
             mix(batch.audio, batch.audio_noise, batch.audio_sigma),

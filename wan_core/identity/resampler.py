@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..errors import ShapeError
+from ..ops.attention import attend, merge_heads, split_heads
 from ..protocols import TORCH_OPERATIONS, Operations
 from .config import ResamplerConfig
 
@@ -34,11 +34,8 @@ class _ReadAttention(nn.Module):
         """Return the update of `latents` (B, N, dim) from `inputs` (B, K, dim)."""
         latents = self.norm2(latents)
         key, value = self.to_kv(torch.cat((self.norm1(inputs), latents), dim=1)).chunk(2, dim=-1)
-        query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.to_q(latents), key, value)
-        )
-        attended = functional.scaled_dot_product_attention(query, key, value)
-        return self.to_out(attended.transpose(1, 2).flatten(2))
+        query, key, value = (split_heads(part, self.heads) for part in (self.to_q(latents), key, value))
+        return self.to_out(merge_heads(attend(query, key, value)))
 
 
 class Resampler(nn.Module):

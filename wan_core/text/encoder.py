@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ConfigError, InputError, ShapeError
+from ..ops.attention import attend, merge_heads
 from ..protocols import TORCH_OPERATIONS, Operations
 from .prompt import parse_prompt
 from .vocabulary import PAD_ID, SPEECH_START, VOCAB_SIZE
@@ -148,8 +149,7 @@ class TextLayer(nn.Module):
         batch, length, dim = x.shape
         qkv = self.qkv(self.norm1(x)).view(batch, length, 3, self.num_heads, dim // self.num_heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        x = x + self.o(attended.transpose(1, 2).reshape(batch, length, dim))
+        x = x + self.o(merge_heads(attend(query, key, value, mask)))
         return x + self.ffn_out(functional.gelu(self.ffn_in(self.norm2(x)), approximate="tanh"))
 
 
