@@ -30,7 +30,6 @@ FORBIDDEN_ATTRIBUTES = {
     ("os", "putenv"): "settings are arguments",
     ("os", "system"): "shipped code starts no program",
     ("os", "popen"): "shipped code starts no program",
-    ("torch", "load"): "a pickle can run code: use safetensors",
     ("torch", "save"): "a pickle can run code: use safetensors",
 }
 FORBIDDEN_FILE_NAMES = ("utils.py", "util.py", "helpers.py", "common.py", "misc.py")
@@ -41,7 +40,7 @@ MAX_NODE_LINES = 150
 @pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
 def test_file_is_short(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    limit = MAX_NODE_LINES if path.parent == ROOT / "nodes" and path.name != "host.py" else MAX_LINES
+    limit = MAX_NODE_LINES if path.parent == ROOT / "nodes" else MAX_LINES
     assert lines <= limit, f"{name_of(path)}: expected at most {limit} lines, got {lines}. Split it."
     assert path.name not in FORBIDDEN_FILE_NAMES, f"{name_of(path)}: name the file after what is in it"
 
@@ -60,6 +59,9 @@ def test_file_makes_no_forbidden_call(path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             allowed = node.func.id == "print" and path.name == "cli.py"
             assert node.func.id not in FORBIDDEN_CALLS or allowed, f"{where} calls {node.func.id}()"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            only = [k for k in node.keywords if k.arg == "weights_only" and isinstance(k.value, ast.Constant)]
+            assert only and only[0].value.value is True, f"{where}: torch.load needs weights_only=True"  # type: ignore[attr-defined]
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             reason = FORBIDDEN_ATTRIBUTES.get((node.value.id, node.attr))
             assert reason is None, f"{where} uses {node.value.id}.{node.attr}: {reason}"
@@ -106,7 +108,7 @@ def test_source_is_annotated_and_passes_no_kwargs_on(path: Path) -> None:
             continue
         where = f"{name_of(path)}:{function.lineno}: {function.name}"
         assert function.returns is not None, f"{where} has no return annotation"
-        if function.args.kwarg is None or path.name == "host.py":
+        if function.args.kwarg is None or path.parent == ROOT / "nodes" / "host":
             continue
         for node in ast.walk(function):
             if isinstance(node, ast.Call):

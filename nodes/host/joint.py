@@ -1,13 +1,8 @@
-"""Everything of ComfyUI that the nodes use; the only file that imports it.
-
-Only public methods of its classes are called; nothing is patched or registered globally.
-"""
+"""The joint picture and sound transformer as a MODEL."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -15,29 +10,18 @@ import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
-import comfy.nested_tensor
 import comfy.ops
 import comfy.patcher_extension
-import comfy.samplers
 import comfy.supported_models_base
 import comfy.utils
-import folder_paths
-import latent_preview
-import node_helpers
 import torch
-from comfy_api.latest import ComfyExtension, io, ui
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..wan_core.dit.joint import JointModel
-from ..wan_core.errors import InputError
-from ..wan_core.sampling.guidance import GuidanceChain, blend
-from ..wan_core.types import AVLatents
-
-__all__ = ["ComfyExtension", "io", "ui"]
+from ...wan_core.dit.joint import JointModel
+from ...wan_core.errors import InputError
+from ...wan_core.types import AVLatents
 
 REFERENCES = "wan_r2v_references"
-NAMED = "wan_r2v_named"
-PREVIEW_WIDTH = 256
 
 
 class HostJointModel(JointModel):
@@ -180,123 +164,3 @@ def joint_model(model: comfy.model_patcher.ModelPatcher) -> HostJointModel:
             f"model: expected a joint video and audio model of Wan R2V, got {type(inner).__name__}. Use Load Wan R2V."
         )
     return inner
-
-
-def manage(module: nn.Module) -> comfy.model_patcher.ModelPatcher:
-    """Hand a module (a codec, an encoder) to ComfyUI's memory management."""
-    module.requires_grad_(False).train(False)
-    return comfy.model_patcher.ModelPatcher(
-        module,
-        load_device=comfy.model_management.get_torch_device(),
-        offload_device=comfy.model_management.unet_offload_device(),
-    )
-
-
-def place(*patchers: comfy.model_patcher.ModelPatcher) -> torch.device:
-    """Bring models to the device that computes; that device."""
-    comfy.model_management.load_models_gpu(list(patchers))
-    return patchers[0].load_device
-
-
-def nest(latents: AVLatents) -> Any:
-    """Latents as ComfyUI carries them: nested with sound, plain without."""
-    if latents.audio is None:
-        return latents.video
-    return comfy.nested_tensor.NestedTensor([latents.video, latents.audio])
-
-
-def unnest(samples: Any) -> AVLatents:
-    """The latents of a LATENT's samples, nested or plain."""
-    if getattr(samples, "is_nested", False):
-        return AVLatents(*samples.unbind())
-    return AVLatents(samples)
-
-
-class ChainGuider(comfy.samplers.CFGGuider):
-    """Guidance chain for core's samplers: conditions by name, with scales of their own for picture and sound."""
-
-    def set_chain(self, chain: GuidanceChain[str], conditionings: Mapping[str, Any]) -> None:
-        """Set the chain over the names of `conditionings` (CONDITIONING each)."""
-        self.chain = chain
-        self.inner_set_conds(dict(conditionings))
-
-    def predict_noise(
-        self,
-        x: Tensor,
-        timestep: Tensor,
-        model_options: dict[str, Any] | None = None,
-        seed: int | None = None,
-    ) -> Tensor:
-        """Blend the clean samples that the conditions predict; conditions that weigh nothing are not evaluated."""
-        sigma = float(timestep[0])
-        weights = [w for w in self.chain.weights(0, sigma, sigma) if w.video or w.audio]
-        conds = [self.conds[weight.condition] for weight in weights]
-        results = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options or {})
-        packed = conds[0][0]["model_conds"].get("latent_shapes")
-        if packed is None:
-            return blend([(weight.video, result) for weight, result in zip(weights, results, strict=True)])
-        shapes = packed.cond
-        parts = [comfy.utils.unpack_latents(result, shapes) for result in results]
-        video = blend([(weight.video, part[0]) for weight, part in zip(weights, parts, strict=True)])
-        audio = blend([(weight.audio, part[1]) for weight, part in zip(weights, parts, strict=True)])
-        return comfy.utils.pack_latents([video, audio])[0]
-
-
-def make_callback(
-    model: comfy.model_patcher.ModelPatcher, steps: int, has_preview: bool
-) -> Callable[[int, Tensor | None], None]:
-    """Progress bar, live preview and the Interrupt button for a sampling loop of the engine.
-
-    Returns: to be called after each step with its number from 0 and the clean estimate of the picture's latents, None
-        while the picture waits; it raises when the user has pressed Interrupt.
-    """
-    bar = comfy.utils.ProgressBar(steps)
-    form = model.get_model_object("latent_format")
-    previewer = latent_preview.Latent2RGBPreviewer(
-        form.latent_rgb_factors, form.latent_rgb_factors_bias, form.latent_rgb_factors_reshape
-    )
-
-    def callback(index: int, denoised: Tensor | None) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        image = None if denoised is None or not has_preview else previewer.decode_latent_to_preview(denoised)
-        if image is not None and image.width < PREVIEW_WIDTH:
-            image = image.resize((PREVIEW_WIDTH, PREVIEW_WIDTH * image.height // image.width))
-        bar.update_absolute(index + 1, steps, None if image is None else ("JPEG", image, 2 * PREVIEW_WIDTH))
-
-    return callback
-
-
-def set_in_conditioning(conditioning: list[Any], values: dict[str, Any]) -> list[Any]:
-    """A copy of a CONDITIONING with values added to each entry."""
-    return node_helpers.conditioning_set_values(conditioning, values)
-
-
-def intermediate(tensor: Tensor) -> Tensor:
-    """A tensor on the device where ComfyUI keeps results."""
-    return tensor.to(comfy.model_management.intermediate_device())
-
-
-def model_folders(key: str, marker: str) -> list[str]:
-    """Names of the folders in models/<key> (and where the user's path settings put it) that hold a file `marker`."""
-    return sorted(path.parent.name for root in _roots(key) for path in root.glob(f"*/{marker}"))
-
-
-def model_folder(key: str, name: str) -> Path:
-    """Full path of one of `model_folders`.
-
-    Raises: InputError: there is none of that name.
-    """
-    for root in _roots(key):
-        if any(path.name == name for path in root.iterdir()):
-            return root / name
-    raise InputError(
-        f"weights: expected a folder in models/{key}, got {name}. Put it there or choose another."
-    )
-
-
-def _roots(key: str) -> list[Path]:
-    paths = [
-        *folder_paths.folder_names_and_paths.get(key, ([],))[0],
-        os.path.join(folder_paths.models_dir, key),
-    ]
-    return [path for path in dict.fromkeys(map(Path, paths)) if path.is_dir()]

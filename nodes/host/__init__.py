@@ -1,0 +1,36 @@
+"""Everything of ComfyUI that the nodes use; the only package that imports it.
+
+Only public methods of its classes are called; nothing is patched or registered globally.
+"""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io, ui
+
+from .carriers import NAMED, nest, set_in_conditioning, unnest
+from .folders import model_folder, model_folders
+from .joint import REFERENCES, joint_model, wrap_joint
+from .memory import intermediate, manage, place
+from .sampling import ChainGuider, make_callback
+from .wan import load_wan
+
+__all__ = [
+    "NAMED",
+    "REFERENCES",
+    "ChainGuider",
+    "ComfyExtension",
+    "intermediate",
+    "io",
+    "joint_model",
+    "load_wan",
+    "make_callback",
+    "manage",
+    "model_folder",
+    "model_folders",
+    "nest",
+    "place",
+    "set_in_conditioning",
+    "ui",
+    "unnest",
+    "wrap_joint",
+]
