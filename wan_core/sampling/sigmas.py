@@ -6,6 +6,7 @@ sample x0, the noise eps and the velocity v are tied by x = (1 - sigma) * x0 + s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -73,7 +74,46 @@ def wan_timesteps(steps: int, shift: float) -> Tensor:
         ConfigError: steps or shift out of range.
     Source: Wan-Video/Wan2.1@9737cba wan/utils/fm_solvers_unipc.py.
     """
-    return (_shifted(_WAN_START, steps, shift) * TIMESTEPS).to(torch.int64).to(torch.float32)
+    return _whole_timesteps(_WAN_START, steps, shift)
+
+
+def flow_timesteps(steps: int, shift: float) -> Tensor:
+    """Timesteps that Wan's model is shown on the grid of `flow_sigmas` by Wan's own `dpm++` sampler.
+
+    As `wan_timesteps`, from 1000 on. Wan's Euler sampler for distilled models shows 1000 * sigma uncut instead.
+
+    Returns:
+        (steps + 1,) float32 on the CPU, whole numbers in [0, 1000], the last one 0.
+    Raises:
+        ConfigError: steps or shift out of range.
+    Source: Wan-Video/Wan2.1@9737cba wan/utils/fm_solvers.py.
+    """
+    return _whole_timesteps(1.0, steps, shift)
+
+
+def listed_sigmas(timesteps: Sequence[float], shift: float) -> Tensor:
+    """Grid of a step-distilled model that is trained at a few timesteps only.
+
+    Args:
+        timesteps: falling, in (0, 1000], before the shift.   shift: s > 0, see `flow_sigmas`.
+    Returns:
+        (len(timesteps) + 1,) float32 on the CPU: the shifted sigmas, then 0.
+    Raises:
+        ConfigError: timesteps or shift out of range.
+    Source: ModelTC/LightX2V@f8aee98 lightx2v/models/schedulers/wan/step_distill/scheduler.py.
+    """
+    values = [*timesteps, 0.0]
+    if (
+        len(values) < 2
+        or values[0] > TIMESTEPS
+        or any(a <= b for a, b in zip(values, values[1:], strict=False))
+    ):
+        raise ConfigError(
+            f"timesteps: expected falling numbers in (0, {TIMESTEPS}], got {list(timesteps)}. "
+            "Use the list that the distilled model was published with."
+        )
+    _check(len(timesteps), shift)
+    return torch.tensor([_shift(value / TIMESTEPS, shift) for value in values], dtype=torch.float32)
 
 
 def lead_audio(video: Tensor, audio: Tensor, lead: int) -> AVSigmas:
@@ -98,12 +138,28 @@ def lead_audio(video: Tensor, audio: Tensor, lead: int) -> AVSigmas:
 
 
 def _shifted(start: float, steps: int, shift: float) -> Tensor:
+    _check(steps, shift)
+    sigmas = torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)
+    return shift * sigmas / (1.0 + (shift - 1.0) * sigmas)
+
+
+def _whole_timesteps(start: float, steps: int, shift: float) -> Tensor:
+    """1000 * sigma cut down, each product and sum rounded as in NumPy's linspace: many values lie at a whole number."""
+    _check(steps, shift)
+    width = -start / steps
+    even = [start + index * width for index in range(steps)]
+    return torch.tensor([*(float(int(TIMESTEPS * _shift(value, shift))) for value in even), 0.0])
+
+
+def _shift(sigma: float, shift: float) -> float:
+    return shift * sigma / (1.0 + (shift - 1.0) * sigma)
+
+
+def _check(steps: int, shift: float) -> None:
     if steps < 1:
         raise ConfigError(f"steps: expected at least 1, got {steps}. Ask for more steps.")
     if not 0.0 < shift < float("inf"):
         raise ConfigError(f"shift: expected a positive number, got {shift}. 1 leaves the steps even.")
-    sigmas = torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)
-    return shift * sigmas / (1.0 + (shift - 1.0) * sigmas)
 
 
 def _held_at_the_end(grid: Tensor, length: int) -> Tensor:

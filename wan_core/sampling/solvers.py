@@ -1,4 +1,4 @@
-"""Solvers of the flow ODE dx/dsigma = v: Euler, and UniPC of order 1 or 2.
+"""Solvers of the flow ODE dx/dsigma = v: Euler, DPM++ 2M, and UniPC of order 1 or 2.
 
 A solver is a frozen description; `start(sigmas)` gives the state of one run over one grid, whose `step` is called once
 a grid step in order. All arithmetic is in the dtype of the latents, coefficients in double precision.
@@ -77,7 +77,23 @@ class UniPC:
 
     def start(self, sigmas: Tensor) -> SolverRun:
         """Begin a run over a strictly falling grid (steps + 1,); ConfigError where it does not fall."""
-        return _UniPCRun(_grid(sigmas), self.order)
+        return _MultistepRun(_grid(sigmas), self.order, corrects=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DPMPlusPlus2M:
+    """DPM-Solver++(2M) with data prediction (x0 = x - sigma * v) and the midpoint form.
+
+    It is the predictor of `UniPC` of order 2 without its corrector. The first and the last step have order 1, the last
+    one whatever the number of steps, as upstream does it wherever the grid ends at 0.
+
+    Source: Lu et al., DPM-Solver++, 2022; same steps as huggingface/diffusers 0.42.1
+        schedulers/scheduling_dpmsolver_multistep.py and Wan-Video/Wan2.1@9737cba wan/utils/fm_solvers.py (`dpm++`).
+    """
+
+    def start(self, sigmas: Tensor) -> SolverRun:
+        """Begin a run over a strictly falling grid (steps + 1,); ConfigError where it does not fall."""
+        return _MultistepRun(_grid(sigmas), 2, corrects=False)
 
 
 @dataclass(slots=True)
@@ -89,16 +105,17 @@ class _EulerRun:
 
 
 @dataclass(slots=True)
-class _UniPCRun:
+class _MultistepRun:
     sigmas: tuple[float, ...]
     max_order: int
+    corrects: bool
     denoised: list[Tensor] = field(default_factory=list[Tensor])
     start_latents: Tensor | None = None
     order: int = 1
 
     def step(self, velocity: Tensor, latents: Tensor, index: int) -> Tensor:
         denoised = latents - self.sigmas[index] * velocity.to(latents.dtype)
-        if self.start_latents is not None:
+        if self.corrects and self.start_latents is not None:
             latents = self._correct(self.start_latents, denoised, index)
         self.denoised = [denoised, *self.denoised[: self.max_order - 1]]
         self.order = min(self.max_order, index + 1, len(self.sigmas) - 1 - index)

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from wan_core.errors import ConfigError
-from wan_core.sampling import flow_sigmas, lead_audio, wan_sigmas, wan_timesteps
+from wan_core.sampling import (
+    flow_sigmas,
+    flow_timesteps,
+    lead_audio,
+    listed_sigmas,
+    wan_sigmas,
+    wan_timesteps,
+)
 
 
 @pytest.mark.parametrize(("steps", "shift"), [(1, 1.0), (4, 1.0), (24, 1.5), (50, 5.0)])
@@ -38,6 +45,18 @@ def test_wan_grid_at_its_published_points() -> None:
     assert ((sigmas * 1000 - timesteps >= -1e-4) & (sigmas * 1000 - timesteps < 1)).all()
 
 
+def test_flow_timesteps_are_cut_down_from_1000() -> None:
+    assert flow_timesteps(4, 5.0).tolist() == [1000.0, 937.0, 833.0, 625.0, 0.0]
+
+
+def test_listed_sigmas_are_shifted_and_end_at_zero() -> None:
+    """LightX2V's list of four at shift 5 is the even grid of four steps."""
+    torch.testing.assert_close(
+        listed_sigmas((1000, 750, 500, 250), 5.0), flow_sigmas(4, 5.0), rtol=0, atol=1e-7
+    )
+    assert listed_sigmas((1000, 500), 1.0).tolist() == [1.0, 0.5, 0.0]
+
+
 def test_lead_audio_walks_ahead_and_waits() -> None:
     sigmas = lead_audio(flow_sigmas(3), flow_sigmas(3), 2)
     assert sigmas.audio is not None
@@ -59,5 +78,9 @@ def test_errors() -> None:
         flow_sigmas(0)
     with pytest.raises(ConfigError, match=r"shift: expected a positive number, got -1\.0"):
         wan_sigmas(4, -1.0)
+    with pytest.raises(ConfigError, match=r"falling numbers in \(0, 1000\], got \[500, 750\]"):
+        listed_sigmas([500, 750], 5.0)
+    with pytest.raises(ConfigError, match=r"falling numbers in \(0, 1000\], got \[\]"):
+        listed_sigmas([], 5.0)
     with pytest.raises(ConfigError, match="lead: expected 0 or more steps, got -1"):
         lead_audio(flow_sigmas(2), flow_sigmas(2), -1)

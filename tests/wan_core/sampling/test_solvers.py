@@ -1,4 +1,4 @@
-"""Euler and UniPC against diffusers on recorded model outputs, and against a closed form."""
+"""Euler, DPM++ 2M and UniPC against diffusers on recorded model outputs, and against a closed form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wan_core.errors import ConfigError
-from wan_core.sampling import Euler, Solver, UniPC, flow_sigmas, wan_sigmas
+from wan_core.sampling import DPMPlusPlus2M, Euler, Solver, UniPC, flow_sigmas, wan_sigmas
 
 SHAPE = (2, 3, 2, 4, 4)
 
@@ -59,6 +59,21 @@ def test_unipc_equals_diffusers_on_its_own_grid(order: int, steps: int, shift: f
         torch.testing.assert_close(ours[index], latents, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("steps", "shift"), [(1, 3.0), (2, 3.0), (3, 5.0), (8, 1.0), (20, 5.0), (50, 8.0)])
+def test_dpm_equals_diffusers_on_its_own_grid(steps: int, shift: float) -> None:
+    from diffusers import DPMSolverMultistepScheduler
+
+    outputs, latents = recorded(steps)
+    scheduler = DPMSolverMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
+    )
+    scheduler.set_timesteps(steps)
+    ours = run(DPMPlusPlus2M(), scheduler.sigmas, outputs, latents)
+    for index, timestep in enumerate(scheduler.timesteps):
+        latents = scheduler.step(outputs[index], timestep, latents).prev_sample
+        torch.testing.assert_close(ours[index], latents, rtol=1e-5, atol=1e-5)
+
+
 def test_unipc_equals_diffusers_on_wans_grid() -> None:
     """Diffusers is handed Wan's even grid, which it shifts; its own default grid is another one."""
     from diffusers import UniPCMultistepScheduler
@@ -77,7 +92,7 @@ def test_unipc_equals_diffusers_on_wans_grid() -> None:
     assert (wan_sigmas(12, 5.0) - scheduler.sigmas).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("solver", [Euler(), UniPC(1), UniPC(2)])
+@pytest.mark.parametrize("solver", [Euler(), DPMPlusPlus2M(), UniPC(1), UniPC(2)])
 def test_a_fixed_clean_sample_is_reached_exactly(solver: Solver) -> None:
     """With v = (x - x0) / sigma, the field of a single data point, every solver ends at x0, from sigma 1 too."""
     target, latents = torch.full(SHAPE, 0.3), torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
@@ -103,8 +118,11 @@ def gaussian_error(solver: Solver, steps: int) -> float:
 
 
 def test_orders_on_a_linear_field() -> None:
-    """Halving the step halves the error of Euler and quarters that of UniPC of order 2."""
+    """Halving the step halves the error of Euler and quarters that of DPM++ 2M and of UniPC of order 2."""
     assert gaussian_error(Euler(), 40) / gaussian_error(Euler(), 80) == pytest.approx(2.0, abs=0.2)
+    assert gaussian_error(DPMPlusPlus2M(), 320) / gaussian_error(DPMPlusPlus2M(), 640) == pytest.approx(
+        4.0, abs=0.3
+    )
     assert gaussian_error(UniPC(), 320) / gaussian_error(UniPC(), 640) == pytest.approx(4.0, abs=0.3)
     assert gaussian_error(UniPC(), 40) < 0.1 * gaussian_error(Euler(), 40)
 
