@@ -1,11 +1,11 @@
-"""What a safetensors file holds, read without touching a tensor."""
+"""What a weights file holds, read without touching a tensor."""
 
 from __future__ import annotations
 
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,18 +42,36 @@ class TensorInfo(NamedTuple):
     dtype: str
 
 
+class Packing(NamedTuple):
+    """How a weight is packed: a format that `ops.quantized` names, and the key of its scale, None where it has none."""
+
+    format: str
+    scale: str | None = None
+
+
+class Place(NamedTuple):
+    """Where in its file a tensor lies, in bytes."""
+
+    start: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Contents of one or several safetensors files.
+    """Contents of one or several weights files.
 
-    tensors: key -> shape and dtype.   files: key -> the file that holds it.   metadata: text entries (of all files).
-    name: what errors call it.
+    tensors: key -> shape (unpacked) and dtype (of what is stored).   files: key -> the file that holds it.
+    metadata: text entries (of all files).   name: what errors call it.
+    packing: key -> how it is packed, for those that are.   places: key -> place in the file, for GGUF.
+    Scales and other companions of packed weights are in `files` but not in `tensors`.
     """
 
     tensors: Mapping[str, TensorInfo]
     files: Mapping[str, Path]
     metadata: Mapping[str, str]
     name: str
+    packing: Mapping[str, Packing] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Shape of a tensor that is known to be there."""
@@ -61,12 +79,13 @@ class Header:
 
 
 def read_header(path: Path | str) -> Header:
-    """Read the header of one safetensors file; no tensor is read.
+    """Read the header of one safetensors file as it is; no tensor is read. `source.open_header` reads every format.
 
     Raises: CheckpointError: missing, no safetensors file, or its size does not fit its own header (damaged).
     """
     path = Path(path)
-    size = _file_size(path)
+    size = file_size(path)
+    _refuse_pickle(path)
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -104,7 +123,11 @@ def _tensor_info(entry: Mapping[str, Any]) -> TensorInfo:
     return TensorInfo(shape, dtype)
 
 
-def _file_size(path: Path) -> int:
+def file_size(path: Path) -> int:
+    """Bytes of a file.
+
+    Raises: CheckpointError: there is none, or it can not be read.
+    """
     if path.is_dir():
         raise CheckpointError(f"weights file: expected a file, got the folder {path}. Name the file itself.")
     if not path.exists():
@@ -112,14 +135,17 @@ def _file_size(path: Path) -> int:
             f"weights file: expected a file, got nothing at {path}. Check the path; nano's own weights come with the "
             "package, so reinstall it if they are missing."
         )
-    if path.suffix.lower() in PICKLE_SUFFIXES:
-        raise CheckpointError(
-            f"weights file: expected .safetensors, got {path.suffix} in {path}. Such a file can run code when it is "
-            "opened; download the safetensors version or convert it."
-        )
     try:
         return path.stat().st_size
     except OSError as error:
         raise CheckpointError(
             f"weights file: expected a readable file, got '{error}' for {path}. Check it."
         ) from error
+
+
+def _refuse_pickle(path: Path) -> None:
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        raise CheckpointError(
+            f"weights file: expected .safetensors, got {path.suffix} in {path}. Such a file can run code when it is "
+            "opened; download the safetensors version or convert it."
+        )

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from .gguf_file import MAGIC, read_gguf_header
 from .header import DAMAGED, Header, TensorInfo, read_header
+from .packing import find_packing
+from .torch_file import SUFFIX, read_torch_header
 
 INDEX_SUFFIX = ".safetensors.index.json"
 CONFIG_NAME = "config.json"
@@ -24,30 +27,49 @@ class Source:
     config: Mapping[str, Any]
 
 
-def open_source(path: Path | str) -> Source:
+def open_source(path: Path | str, part: str = "transformer") -> Source:
     """Find the weights that a path means and read their headers; no tensor is read.
 
-    Args: path: a .safetensors file, an index (.safetensors.index.json), a folder with either and a config.json, or a
-        Diffusers pipeline folder (its `transformer` is taken).
+    Args:
+        path: a .safetensors, .gguf or .pth file, an index (.safetensors.index.json), a folder with either and a
+            config.json, or a Diffusers pipeline folder.
+        part: the folder that is taken of a pipeline folder: transformer, transformer_2, vae, text_encoder ...
     Raises: CheckpointError: nothing there, several candidates, a missing shard, a damaged file.
     """
     path = Path(path)
     if path.is_dir():
-        path = _weights_in(path)
-    if path.name.endswith(".json"):
-        header = _read_index(path)
-    elif path.suffix.lower() == ".gguf":
-        raise CheckpointError(
-            f"weights file: expected .safetensors, got the GGUF file {path}. Use a safetensors version of the model."
-        )
-    else:
-        header = read_header(path)
-    return Source(header, _read_config(path.parent / CONFIG_NAME))
+        path = _weights_in(path, part)
+    header = _read_index(path) if path.name.endswith(".json") else open_header(path)
+    config = _read_config(path.parent / CONFIG_NAME)
+    if part.startswith("transformer") and config.get("_class_name") not in MODEL_CLASSES:
+        config = {}
+    return Source(header, config)
 
 
-def _weights_in(folder: Path) -> Path:
-    if (folder / "model_index.json").is_file() and (folder / "transformer").is_dir():
-        folder = folder / "transformer"
+def open_header(path: Path | str) -> Header:
+    """Read the header of one file of any format (.safetensors, .gguf, .pth), with its packing; no tensor is read.
+
+    Raises: CheckpointError: missing, damaged, of another format, or a .pth file that holds more than tensors.
+        MissingDependencyError: a GGUF file without the package `gguf`.
+    """
+    return find_packing(_read_any(Path(path)))
+
+
+def _read_any(path: Path) -> Header:
+    is_gguf = path.suffix.lower() == ".gguf"
+    if path.is_file() and not is_gguf:
+        with path.open("rb") as file:
+            is_gguf = file.read(len(MAGIC)) == MAGIC
+    if is_gguf:
+        return read_gguf_header(path)
+    if path.suffix.lower() == SUFFIX:
+        return read_torch_header(path)
+    return read_header(path)
+
+
+def _weights_in(folder: Path, part: str) -> Path:
+    if (folder / "model_index.json").is_file() and (folder / part).is_dir():
+        folder = folder / part
     found = sorted(folder.glob(f"*{INDEX_SUFFIX}")) or sorted(folder.glob("*.safetensors"))
     if len(found) != 1:
         names = ", ".join(p.name for p in found) or "none"
@@ -80,7 +102,7 @@ def _read_index(path: Path) -> Header:
     files: dict[str, Path] = {}
     metadata: dict[str, str] = {}
     for name in sorted({str(shard) for shard in shards.values()}):
-        shard = read_header(path.parent / Path(name).name)
+        shard = _read_any(path.parent / Path(name).name)
         metadata.update(shard.metadata)
         tensors.update(shard.tensors)
         files.update(shard.files)
@@ -90,12 +112,9 @@ def _read_index(path: Path) -> Header:
             f"index: expected tensor {lost[0]} (and {len(lost) - 1} more) in its shards, got shards without it in "
             f"{path}. {DAMAGED}"
         )
-    return Header(tensors, files, metadata, str(path))
+    return find_packing(Header(tensors, files, metadata, str(path)))
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
-    """Entries of the config.json beside the weights when it describes a Wan transformer, else nothing."""
-    if not path.is_file():
-        return {}
-    data = _read_json(path)
-    return data if data.get("_class_name") in MODEL_CLASSES else {}
+    """Entries of the config.json beside the weights; none where there is no such file."""
+    return _read_json(path) if path.is_file() else {}
