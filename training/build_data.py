@@ -6,7 +6,7 @@ Writes into the folder (N clips; each is a person of its own):
     latents.npy   (N, C, 5, 4, 4) float16, of the video codec
     photos.npy    (N, 2, 3, 64, 64) uint8, reference photos with and without camera faults
     factors.npy   (N, A) float16, who the person is
-    index.npy     (N, 4) int16: scene, action, voice of the bank, phrase (64 = silent)
+    index.npy     (N, 5) int16: scene, action, voice of the bank, phrase (64 = silent), frames before it
     frames.npy    (M, 17, 3, 64, 64) uint8, pixels of the first M clips, for the decoder's training
     done.npy      chunks that are complete: a killed build goes on from here
 """
@@ -27,6 +27,7 @@ from wan_core.vae.patch_vae import PatchVAE
 
 from .clips import draw_clips
 from .dataset import SILENT
+from .delays import delay, draw_delays
 from .nano_config import FRAMES, SIZE
 from .pixels import to_bytes
 from .world.bank import SpeechBank
@@ -58,7 +59,7 @@ def open_arrays(job: Job, latent_channels: int) -> dict[str, NDArray[np.generic]
         "latents": ((job.clips, latent_channels, (FRAMES - 1) // 4 + 1, SIZE // 16, SIZE // 16), np.float16),
         "photos": ((job.clips, 2, 3, SIZE, SIZE), np.uint8),
         "factors": ((job.clips, len(FACTOR_NAMES)), np.float16),
-        "index": ((job.clips, 4), np.int16),
+        "index": ((job.clips, 5), np.int16),
         "frames": ((job.frames, FRAMES, 3, SIZE, SIZE), np.uint8),
         "done": ((job.clips // CHUNK,), np.bool_),
     }
@@ -85,6 +86,9 @@ def draw_chunk(
     silent = torch.rand(CHUNK, generator=generator) < SILENT_SHARE
     mouth = torch.from_numpy(np.stack([bank.mouth[v, p] for v, p in zip(voice, phrase, strict=True)])).float()
     mouth = torch.where(silent[:, None], 0.0, mouth)
+    # From a source of its own, so that people and photos do not depend on when somebody speaks.
+    late = draw_delays(mouth, torch.Generator().manual_seed(-1 - generator.initial_seed()))
+    mouth = delay(mouth, late)
     clips = draw_clips(mouth, generator, painter=painter)
     photos = [
         render_photo(clips.identity, generator, augment=augment, painter=painter) for augment in (True, False)
@@ -94,7 +98,7 @@ def draw_chunk(
     arrays["photos"][rows] = to_bytes(torch.stack(photos, dim=1)).numpy()
     arrays["factors"][rows] = clips.identity.factors.half().numpy()
     arrays["index"][rows] = torch.stack(
-        [clips.scene, clips.action, voice, phrase.where(~silent, torch.tensor(SILENT))], 1
+        [clips.scene, clips.action, voice, phrase.where(~silent, torch.tensor(SILENT)), late], 1
     ).numpy()
     if rows.stop <= job.frames:
         arrays["frames"][rows] = to_bytes(clips.video.transpose(1, 2)).numpy()

@@ -13,6 +13,7 @@ from wan_core.text.encoder import pad_token_ids
 from wan_core.text.prompt import parse_prompt
 from wan_core.text.vocabulary import ACTIONS, PAD_ID, SCENES
 
+from .delays import delay_sound
 from .trainee import Batch
 from .world.speech import PHRASES, phrase_text
 
@@ -77,11 +78,11 @@ class ClipDataset:
             generator: source of all randomness.
         """
         rows = self.rows[torch.randint(len(self.rows), (size,), generator=generator)]
-        scene, action, voice, phrase = self.index[rows].unbind(dim=1)
+        scene, action, voice, phrase, late = self.index[rows].unbind(dim=1)
         picked = np.sort(rows.numpy())
         order = torch.argsort(torch.argsort(rows))
         video = torch.from_numpy(self.latents[picked].astype(np.float32))[order]
-        audio = self.sound(voice, phrase)
+        audio = self.sound(voice, phrase, late)
         token_ids = self._drop_words(self.prompts[scene, action, phrase].clone(), generator)
         reference = torch.randint(self.voice_tokens.shape[1], (size,), generator=generator)
         photo = torch.randint(self.embeds.shape[1], (size,), generator=generator)
@@ -105,12 +106,16 @@ class ClipDataset:
             audio_noise=torch.randn(audio.shape, generator=generator),
         )
 
-    def sound(self, voice: Tensor, phrase: Tensor) -> Tensor:
-        """Clean audio latents (B, C_a, T_a) of voices and phrases (B,); phrase `SILENT` is silence."""
+    def sound(self, voice: Tensor, phrase: Tensor, late: Tensor) -> Tensor:
+        """Clean audio latents (B, C_a, T_a) of voices and phrases, said `late` video frames later (B,).
+
+        Phrase `SILENT` is silence.
+        """
         spoken = torch.from_numpy(
             np.stack([self.speech[v, p % PHRASES] for v, p in zip(voice, phrase, strict=True)])
         )
-        return torch.where((phrase == SILENT)[:, None, None], self.silence, spoken.float())
+        spoken = delay_sound(spoken.float(), late, self.silence)
+        return torch.where((phrase == SILENT)[:, None, None], self.silence, spoken)
 
     @staticmethod
     def _drop_words(token_ids: Tensor, generator: torch.Generator) -> Tensor:

@@ -42,9 +42,9 @@ def estimate(
     Returns: the transformer's estimate of the clean latents, same shape.
     """
     count = len(rows)
-    scene, action, voice, phrase = dataset.index[rows].unbind(dim=1)
+    scene, action, voice, phrase, late = dataset.index[rows].unbind(dim=1)
     sigma = 0.08 + 0.5 * torch.rand(count, generator=generator)
-    audio = dataset.sound(voice, phrase)
+    audio = dataset.sound(voice, phrase, late)
     batch = Batch(
         video=latents,
         audio=audio,

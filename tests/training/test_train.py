@@ -36,10 +36,11 @@ def data(tmp_path: Path) -> Path:
             random.integers(5, size=clips),
             random.integers(3, size=clips),
             random.integers(65, size=clips),
+            random.integers(6, size=clips),
         ],
         1,
     )
-    index[0] = (0, 1, 0, SILENT)
+    index[0] = (0, 1, 0, SILENT, 0)
     np.save(tmp_path / "index.npy", index.astype(np.int16))
     np.save(tmp_path / "embeds.npy", random.normal(size=(clips, 2, 128)).astype(np.float16))
     np.save(tmp_path / "voice_tokens.npy", random.normal(size=(3, 2, 4, 128)).astype(np.float16))

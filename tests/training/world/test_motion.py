@@ -49,7 +49,13 @@ def test_a_hand_is_up_for_most_of_a_wave_and_never_otherwise():
         assert (up > 0.7).all() if action == "waves" else (up == 0).all()
 
 
-def test_clips_differ_in_phase_and_repeat_with_the_seed():
+def test_a_named_movement_begins_with_the_clip_and_always_the_same_way():
+    assert bool((motion_of("nods").head_y[:, 1] > 0).all())
+    assert bool((motion_of("shakes").yaw[:, 1] > 0).all())
+    assert bool((motion_of("sways").sway[:, 1] > 0).all())
+
+
+def test_clips_differ_in_speed_and_extent_and_repeat_with_the_seed():
     first, again, other = (motion_of("nods", seed).as_tensor() for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
