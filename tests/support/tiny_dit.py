@@ -24,14 +24,14 @@ def tiny_config(**changes: object) -> WanConfig:
     return WanConfig(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def wide_config() -> WanConfig:
+def wide_config(**changes: object) -> WanConfig:
     """A tower whose heads are as wide as the published ones, so that its file needs no config.json."""
-    return tiny_config(dim=256, ffn_dim=32, freq_dim=16, num_layers=1)
+    return tiny_config(**{"dim": 256, "ffn_dim": 32, "freq_dim": 16, "num_layers": 1, **changes})
 
 
-def wide_state() -> dict[str, Tensor]:
-    """Random weights of `wide_config`."""
-    return dict(randomise(WanModel(wide_config())).state_dict())
+def wide_state(config: WanConfig | None = None) -> dict[str, Tensor]:
+    """Random weights of a tower, by default of `wide_config`."""
+    return dict(randomise(WanModel(config or wide_config()), std=0.05 if config else 0.2).state_dict())
 
 
 def tiny_joint_config(fusion_window: float | None = 0.8, **changes: object) -> JointConfig:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, CheckpointMismatchError
-from .header import DAMAGED, Header
+from ..errors import CheckpointMismatchError
+from ..ops.quantized import PackedWeight, put_packed
+from .header import Header
+from .packing import refuse_unknown_packing
+from .tensors import iterate_stored, to_device
 
 SHOWN_KEYS = 5
 
@@ -28,17 +29,21 @@ def build_and_load(
     Args:
         build: makes the model from its configuration.
         names: stored key -> parameter name; by default the same. Keys that it leaves out count as unexpected.
-        dtype: of floating-point tensors; None keeps the stored one.
-    Returns: the model in inference mode (`train(False)`).
-    Raises: CheckpointMismatchError: tensors missing, unexpected or of another shape.   CheckpointError: unreadable.
+        dtype: of floating-point tensors; None keeps the stored one, and gives float32 where a packed one is unpacked.
+    Returns: the model in inference mode (`train(False)`). Linear layers and embeddings whose weights are packed (fp8,
+        int8, GGUF) hold them so: `ops.quantized`.
+    Raises: CheckpointMismatchError: tensors missing, unexpected or of another shape.
+        CheckpointError: unreadable, or packed in an unknown way.
     """
+    refuse_unknown_packing(header)
     with torch.device("meta"):
         model = build()
     stored = dict(names) if names is not None else {key: key for key in header.tensors}
     _compare(model, header, stored)
-    tensors = _read(header, stored, torch.device(device), dtype)
-    if len(dict(model.named_buffers())) > sum(name in tensors for name, _ in model.named_buffers()):
+    given = set(stored.values())
+    if any(name not in given for name, _ in model.named_buffers()):
         model = build()  # buffers that are computed, not stored, need real memory
+    tensors = _read(model, header, stored, torch.device(device), dtype)
     model.load_state_dict(tensors, strict=True, assign=True)
     left = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]
     if left:
@@ -68,23 +73,27 @@ def _compare(model: nn.Module, header: Header, stored: Mapping[str, str]) -> Non
 
 
 def _read(
-    header: Header, stored: Mapping[str, str], device: torch.device, dtype: torch.dtype | None
+    model: nn.Module,
+    header: Header,
+    stored: Mapping[str, str],
+    device: torch.device,
+    dtype: torch.dtype | None,
 ) -> dict[str, Tensor]:
-    by_file: dict[Path, list[str]] = {}
-    for key in stored:
-        by_file.setdefault(header.files[key], []).append(key)
+    """Tensors for the model's parameters; layers whose weights are packed are replaced by ones that hold them so."""
     tensors: dict[str, Tensor] = {}
-    for path, keys in by_file.items():
-        try:
-            with safe_open(path, framework="pt", device="cpu") as file:
-                for key in keys:
-                    tensor: Tensor = file.get_tensor(key)
-                    wanted = dtype if tensor.is_floating_point() else None
-                    tensors[stored[key]] = tensor.to(device=device, dtype=wanted)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"weights file: expected readable tensors, got '{error}' in {path}. {DAMAGED}"
-            ) from error
+    for key, value in iterate_stored(header, stored):
+        name = stored[key]
+        if not isinstance(value, PackedWeight):
+            wanted = dtype if value.is_floating_point() else None
+            tensors[name] = value.to(device=device, dtype=wanted)
+            continue
+        packed = to_device(value, device)
+        if not put_packed(model, name, packed, dtype or torch.float32):
+            tensors[name] = packed.unpack(dtype or torch.float32)
+            continue
+        layer = name.removesuffix(".weight")
+        buffers = model.get_submodule(layer).named_buffers(recurse=False)
+        tensors |= {f"{layer}.{own}": buffer for own, buffer in buffers}
     return tensors
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from ..dit.config import JointConfig, WanConfig
 from ..dit.joint import JointModel
 from ..dit.model import WanModel
-from ..errors import AmbiguousCheckpointError, CheckpointError, UnknownCheckpointError
+from ..errors import AmbiguousCheckpointError, UnknownCheckpointError
 from .header import Header
 from .infer import infer_joint, infer_tower
 from .key_maps import DIFFUSERS_RULES, OVI_RULES, PLAIN_RULES, Rules, find_prefix, rename
@@ -97,7 +97,7 @@ def detect(source: Source) -> Detected:
     """Recognise a transformer from its header.
 
     Raises: UnknownCheckpointError: no family, with the reason of each.   AmbiguousCheckpointError: several.
-        CheckpointError: quantised.   CheckpointMismatchError: config.json contradicts the tensors.
+        CheckpointMismatchError: config.json contradicts the tensors.
     """
     header = source.header
     reasons = {family.name: family.mismatch(header) for family in FAMILIES}
@@ -112,14 +112,6 @@ def detect(source: Source) -> Detected:
         names = " and ".join(family.name for family in fitting)
         raise AmbiguousCheckpointError(
             f"transformer: expected one known layout of tensors, got {names} in {header.name}. Split the file."
-        )
-    quantised = sorted(
-        {i.dtype for i in header.tensors.values() if i.dtype.startswith("F8") or i.dtype in ("I8", "U8")}
-    )
-    if quantised:
-        raise CheckpointError(
-            f"dtype of the weights: expected F32, F16 or BF16, got {', '.join(quantised)} in {header.name}. "
-            "Use the version of the model that is not quantised."
         )
     family = fitting[0]
     prefix = find_prefix(header.tensors, family.signature[0]) or ""

@@ -27,12 +27,14 @@ def load_dit(
     """Load a transformer; what it is, is read from the header.
 
     Args:
-        path: a .safetensors file (original, Diffusers or ComfyUI names, Ovi, or nano's own), a sharded index
-            (.safetensors.index.json), a folder with config.json and either, or a Diffusers pipeline folder.
-        dtype: of the weights; None keeps the stored one.
-    Returns: `WanModel`, or `JointModel` for a file with two towers; in inference mode.
+        path: a .safetensors file (original, Diffusers or ComfyUI names, Ovi, or nano's own), a .gguf or .pth file, a
+            sharded index (.safetensors.index.json), a folder with config.json and one, or a Diffusers pipeline folder.
+        dtype: of the weights that are not packed, and of the work; None keeps the stored one, or takes bfloat16 where
+            weights are packed.
+    Returns: `WanModel`, or `JointModel` for a file with two towers; in inference mode. Linear layers of fp8, int8 and
+        GGUF files keep their weights packed (`ops.quantized`).
     Raises:
-        CheckpointError: missing, damaged or quantised files.
+        CheckpointError: missing or damaged files, or packed in a way that this version does not know.
         UnknownCheckpointError, AmbiguousCheckpointError: no known model, or several.
         CheckpointMismatchError: tensors missing, left over or of another shape.
     """
@@ -50,6 +52,8 @@ def load_dit(
         model = build_part(header, kind, config, device=device, dtype=dtype)
     else:
         found = detect(source)
+        if dtype is None and header.packing:
+            dtype = torch.bfloat16
         model = build_and_load(found.build, header, names=found.names, device=device, dtype=dtype)
     return cast("WanModel | JointModel", model)
 

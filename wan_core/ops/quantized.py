@@ -179,6 +179,11 @@ class QuantizedLinear(_Quantized):
         self.out_features, self.in_features = packed.shape
         self.bias: nn.Parameter | None = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
+    @property
+    def work_dtype(self) -> torch.dtype:
+        """Dtype that the model was loaded for, as the plain layers beside it have: that of the bias."""
+        return torch.float32 if self.bias is None else self.bias.dtype
+
     def forward(self, x: Tensor) -> Tensor:
         """Return x (..., in) times the weight, plus the bias: (..., out), in the dtype of x."""
         bias = None if self.bias is None else self.bias.to(x.dtype)
