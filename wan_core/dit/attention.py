@@ -13,6 +13,7 @@ from ..ops.norm import RMSNorm
 from ..ops.rope import apply_rope
 from ..protocols import Injection, Operations
 from .config import WanConfig
+from .context import BlockContext, KeyValue
 
 
 class OtherTower(NamedTuple):
@@ -98,7 +99,7 @@ class CrossAttention(Attention):
     def forward(
         self,
         x: Tensor,
-        context: Tensor,
+        context: Tensor | BlockContext,
         image_context: Tensor | None,
         other: OtherTower | None,
         injections: Sequence[Injection],
@@ -106,15 +107,16 @@ class CrossAttention(Attention):
     ) -> Tensor:
         """Attend to everything that conditions the tower.
 
-        Args: x: (B, L, dim), already normalised.   context, image_context: (B or 1, N, dim).
+        Args:
+            x: (B, L, dim), already normalised.
+            context, image_context: (B or 1, N, dim); or `read` of both as the context, and None.
         Returns: (B, L, dim).
         """
         query = self.heads(self.norm_q(self.q(x)))
-        key = self.heads(self.norm_k(self.k(context)))
-        result = attend(query, key, self.heads(self.v(context)))
-        if image_context is not None:
-            key = self.heads(self.norm_k_img(self.k_img(image_context)))
-            result = result + attend(query, key, self.heads(self.v_img(image_context)))
+        known = context if isinstance(context, BlockContext) else self.read(context, image_context)
+        result = attend(query, *known.text)
+        if known.image is not None:
+            result = result + attend(query, *known.image)
         if other is not None:
             result = result + self.attend_other(query, other)
         for injection in injections:
@@ -122,6 +124,14 @@ class CrossAttention(Attention):
             if extra is not None:
                 result = result + extra
         return self.o(merge_heads(result))
+
+    def read(self, context: Tensor, image_context: Tensor | None, bias: Tensor | None = None) -> BlockContext:
+        """Keys and values of embedded text and image tokens, (B or 1, N, dim); bias: (N,) of the text's scores."""
+        text = KeyValue(self.heads(self.norm_k(self.k(context))), self.heads(self.v(context)), bias)
+        if image_context is None:
+            return BlockContext(text)
+        key = self.heads(self.norm_k_img(self.k_img(image_context)))
+        return BlockContext(text, KeyValue(key, self.heads(self.v_img(image_context))))
 
     def attend_other(self, query: Tensor, other: OtherTower) -> Tensor:
         """Attend to the other tower's tokens, each side rotated by its own positions; (B, heads, L, head_dim)."""

@@ -11,6 +11,7 @@ from ..ops.norm import Layout, gated_residual, modulated_norm
 from ..protocols import Injection, Operations
 from .attention import CrossAttention, OtherTower, SelfAttention
 from .config import WanConfig
+from .context import BlockContext
 
 
 class WanBlock(nn.Module):
@@ -66,7 +67,7 @@ class WanBlock(nn.Module):
     def attend_context(
         self,
         x: Tensor,
-        context: Tensor,
+        context: Tensor | BlockContext,
         image_context: Tensor | None,
         other: OtherTower | None,
         injections: Sequence[Injection],

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ShapeError
+from ..ops.kept import Kept
 from ..ops.norm import Layout
 from ..ops.patchify import patch_grid, unpatchify
-from ..ops.rope import grid_positions, rope_table, sequence_positions
+from ..ops.quantized import QuantizedLinear
+from ..ops.rope import Places, rope_table, token_positions
 from ..ops.timestep import timestep_embedding
 from ..protocols import TORCH_OPERATIONS, Injection, Operations
 from ..types import TokenStream
 from .block import WanBlock
 from .config import WanConfig
+from .context import BlockContext, PreparedContext, merge_padding
 from .embed import Head, ImageProjection, make_patch_embedding
 
 #: A clean-sample prediction is turned into a velocity by dividing by the fraction of noise, but by no less than this.
@@ -30,7 +32,7 @@ class TowerInputs(NamedTuple):
 
     tokens: (B, L, D) float32, the noisy ones first.   grid: patches per axis of the noisy latents.
     time: (B, G, D) and modulation: (B, G, 6, D), float32, with G timesteps per sample.
-    context: (B, N, D).   image_context: the same, or None.   positions: (L, 3 or 4) as `rope_table` takes them.
+    context: (B, N, D), or prepared.   image_context: (B, N, D), or None.   places: of the noisy tokens and each stream.
     layout: how tokens and timesteps are divided between the noisy latents and the streams; None without streams.
     work: dtype of the layers' inputs.
     """
@@ -39,18 +41,22 @@ class TowerInputs(NamedTuple):
     grid: tuple[int, ...]
     time: Tensor
     modulation: Tensor
-    context: Tensor
+    context: Tensor | PreparedContext
     image_context: Tensor | None
-    positions: Tensor
+    places: tuple[Places, ...]
     layout: Layout | None
     work: torch.dtype
 
+    def block_context(self, index: int) -> Tensor | BlockContext:
+        """What the cross-attention of a block takes as its context."""
+        return self.context.blocks[index] if isinstance(self.context, PreparedContext) else self.context
+
 
 class EmbeddedStream(NamedTuple):
-    """A `TokenStream` as the blocks take it: tokens (B, L, D), positions (L, 4), timestep (B, 1)."""
+    """A `TokenStream` as the blocks take it: tokens (B, L, D), where they stand, timestep (B, 1)."""
 
     tokens: Tensor
-    positions: Tensor
+    places: Places
     timestep: Tensor
 
 
@@ -76,6 +82,10 @@ class WanModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        #: How the blocks are gone through; each is used until the next one is asked for. A pipeline that keeps blocks
+        #: elsewhere puts an iterator here that brings them in turn.
+        self.walk: Callable[[Sequence[WanBlock]], Iterable[WanBlock]] = iter
+        self._table = Kept(rope_of_places, 4)
         dim = config.dim
         self.patch_embedding = make_patch_embedding(config, operations=operations, device=device, dtype=dtype)
         self.text_embedding = nn.Sequential(
@@ -111,7 +121,7 @@ class WanModel(nn.Module):
         self,
         latents: Tensor,
         timestep: Tensor,
-        context: Tensor,
+        context: Tensor | PreparedContext,
         *,
         image_embeds: Tensor | None = None,
         injections: Sequence[Injection] = (),
@@ -123,6 +133,7 @@ class WanModel(nn.Module):
             latents: (B, C, F, H, W), or (B, C, T) for a sequence.
             timestep: (B,), or (B, F) with one per latent frame, or one per token; range [0, 1000].
             context: text embedding, (B or 1, L, text_dim); all rows are attended to, so pad as the model was trained.
+                Or what `prepare` made of it and of the image embeddings.
             image_embeds: CLIP embeddings, (B or 1, N, image_dim), for a model with `image_dim`, else None.
             injections: references that add to the cross-attention.
             streams: extra tokens that take part in everything and are dropped at the end.
@@ -130,14 +141,32 @@ class WanModel(nn.Module):
         Raises: ShapeError: a size does not fit the model.
         """
         inputs = self.embed(latents, timestep, context, image_embeds=image_embeds, streams=streams)
-        table = rope_table(inputs.positions, self.config.head_dim)
+        table = self._table((inputs.places, self.config.head_dim, latents.device))
         x = inputs.tokens
-        for index, block in enumerate(self.tower_blocks()):
+        for index, block in enumerate(self.walk(self.tower_blocks())):
             modulation = block.modulate(inputs.modulation)
             x = block.attend_self(x, modulation, table, inputs.work, inputs.layout)
-            x = block.attend_context(x, inputs.context, inputs.image_context, None, injections, index)
+            x = block.attend_context(
+                x, inputs.block_context(index), inputs.image_context, None, injections, index
+            )
             x = block.feed_forward(x, modulation, inputs.work, inputs.layout)
         return self.unembed(x, inputs, latents, timestep)
+
+    def prepare(self, context: Tensor, image_embeds: Tensor | None = None) -> PreparedContext:
+        """Compute what all blocks read of a prompt once, for every step of sampling; padding rows are merged.
+
+        Args: as in `forward`.
+        Returns: to be given to `forward` as the context, then without image embeddings. Valid until the weights change.
+        Raises: ShapeError: a size does not fit the model.
+        """
+        self._check_context(context, image_embeds, context.shape[0])
+        work = self._working_dtype(context)
+        rows, bias = merge_padding(context)
+        text = self.text_embedding(rows.to(work))
+        bias = None if bias is None else bias.to(work)
+        image = None if image_embeds is None else self.img_emb(image_embeds.to(work))
+        blocks = [block.cross_attn.read(text, image, bias) for block in self.walk(self.tower_blocks())]
+        return PreparedContext(blocks=tuple(blocks))
 
     def tower_blocks(self) -> list[WanBlock]:
         """The blocks in order."""
@@ -151,7 +180,7 @@ class WanModel(nn.Module):
         self,
         latents: Tensor,
         timestep: Tensor,
-        context: Tensor,
+        context: Tensor | PreparedContext,
         *,
         image_embeds: Tensor | None = None,
         streams: Sequence[TokenStream] = (),
@@ -164,30 +193,34 @@ class WanModel(nn.Module):
         Raises: ShapeError: a size does not fit the model.
         """
         config = self.config
-        self._check(latents, context, image_embeds)
+        self._check_latents("latents", latents)
+        self._check_context(context, image_embeds, latents.shape[0])
         timestep = timestep.to(device=latents.device, dtype=torch.float32)
         work = self._working_dtype(latents)
         tokens, grid = self._patch(latents, work)
-        places = self._positions(grid, position_scale, position_offset, latents.device)
+        places = (Places(grid, position_scale, (position_offset, 0.0, 0.0)),)
         steps = self._timestep_groups(timestep, latents.shape[0], grid)
         layout = None
         if streams:
             more = [self._embed_stream(stream, timestep, work, position_scale) for stream in streams]
             layout = ((tokens.shape[1], steps.shape[1]), *((m.tokens.shape[1], 1) for m in more))
             tokens = torch.cat((tokens, *(m.tokens for m in more)), dim=1)
-            places = torch.cat((F.pad(places, (0, 1)), *(m.positions for m in more)))
+            places = (*places, *(m.places for m in more))
             steps = torch.cat((steps, *(m.timestep.to(steps) for m in more)), dim=1)
         time = self.time_embedding(timestep_embedding(steps, config.freq_dim).to(work))
         modulation = self.time_projection(time).float().unflatten(-1, (6, config.dim))
-        image_context = None if image_embeds is None else self.img_emb(image_embeds.to(work))
+        if isinstance(context, PreparedContext):
+            embedded = context.to(latents.device, work)
+        else:
+            embedded = self.text_embedding(context.to(work))
         return TowerInputs(
             tokens=tokens,
             grid=grid,
             time=time.float(),
             modulation=modulation,
-            context=self.text_embedding(context.to(work)),
-            image_context=image_context,
-            positions=places,
+            context=embedded,
+            image_context=None if image_embeds is None else self.img_emb(image_embeds.to(work)),
+            places=places,
             layout=layout,
             work=work,
         )
@@ -215,11 +248,6 @@ class WanModel(nn.Module):
         grid = patch_grid(tuple(latents.shape[2:]), self.config.patch_size)
         return self.patch_embedding(latents.to(work)).flatten(2).transpose(1, 2).float(), grid
 
-    def _positions(self, grid: tuple[int, ...], scale: float, offset: float, device: torch.device) -> Tensor:
-        if self.config.ndim == 3:
-            return grid_positions(grid[0], grid[1], grid[2], device=device)
-        return sequence_positions(grid[0], scale, offset, device=device)
-
     def _embed_stream(
         self, stream: TokenStream, timestep: Tensor, work: torch.dtype, position_scale: float
     ) -> EmbeddedStream:
@@ -237,8 +265,7 @@ class WanModel(nn.Module):
                 "Set it: 0 for a clean one."
             )
         tokens, grid = self._patch(stream.latents, work)
-        places = self._positions(grid, position_scale, 0.0, tokens.device)
-        places = F.pad(places + places.new_tensor(stream.offset), (0, 1), value=float(stream.source))
+        places = Places(grid, position_scale, stream.offset, stream.source)
         if stream.timestep is None:
             own = timestep.unsqueeze(1)
         else:
@@ -260,6 +287,8 @@ class WanModel(nn.Module):
     def _working_dtype(self, latents: Tensor) -> torch.dtype:
         """Dtype of the layers' inputs: that of plain torch.nn weights; other layers convert to that of the latents."""
         layer = self.time_embedding[0]
+        if isinstance(layer, QuantizedLinear):
+            return layer.work_dtype
         return layer.weight.dtype if type(layer) is nn.Linear else latents.dtype
 
     def _check_latents(self, what: str, latents: Tensor) -> None:
@@ -271,10 +300,14 @@ class WanModel(nn.Module):
                 "Use the codec that belongs to this model."
             )
 
-    def _check(self, latents: Tensor, context: Tensor, image_embeds: Tensor | None) -> None:
+    def _check_context(
+        self, context: Tensor | PreparedContext, image_embeds: Tensor | None, batch: int
+    ) -> None:
         config = self.config
-        self._check_latents("latents", latents)
-        _check_tokens("context", context, latents.shape[0], config.text_dim)
+        if isinstance(context, PreparedContext):
+            self._check_prepared(context, image_embeds, batch)
+            return
+        _check_tokens("context", context, batch, config.text_dim)
         if (image_embeds is None) != (config.image_dim is None):
             expected = "none" if config.image_dim is None else f"(batch, tokens, {config.image_dim})"
             got = "none" if image_embeds is None else tuple(image_embeds.shape)
@@ -283,7 +316,29 @@ class WanModel(nn.Module):
                 "embeddings, and these need them."
             )
         if image_embeds is not None and config.image_dim is not None:
-            _check_tokens("image_embeds", image_embeds, latents.shape[0], config.image_dim)
+            _check_tokens("image_embeds", image_embeds, batch, config.image_dim)
+
+    def _check_prepared(self, context: PreparedContext, image_embeds: Tensor | None, batch: int) -> None:
+        config = self.config
+        expected = (config.num_layers, config.num_heads, config.head_dim, config.image_dim is not None)
+        _, heads, _, width = context.blocks[0].text.key.shape
+        got = (len(context.blocks), heads, width, context.blocks[0].image is not None)
+        if expected != got or context.batch not in (1, batch):
+            raise ShapeError(
+                f"context: expected one prepared for {expected} (blocks, heads, width of a head, with image) and batch "
+                f"{batch} or 1, got {got} and batch {context.batch}. Prepare it with this model."
+            )
+        if image_embeds is not None:
+            raise ShapeError(
+                f"image_embeds: expected none beside a prepared context, got {tuple(image_embeds.shape)}. Give them "
+                "to prepare."
+            )
+
+
+def rope_of_places(key: tuple[tuple[Places, ...], int, torch.device]) -> Tensor:
+    """`rope_table` of the tokens of all pieces, for a width of heads on a device."""
+    pieces, head_dim, device = key
+    return rope_table(token_positions(pieces, device), head_dim)
 
 
 def _check_tokens(what: str, tokens: Tensor, batch: int, width: int) -> None:

@@ -21,11 +21,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
 
     Args:
         query: (B, heads, L, head_dim).   key, value: (B or 1, heads, N, head_dim); a batch of 1 serves every query.
-        mask: (L, N) or broadcastable to (B, heads, L, N); bool (True = may be seen) or float (added to the scores). A
-            row without anything to see gives NaN.
+        mask: broadcastable to (B, heads, L, N): (L, N), or (N,) for all queries alike; bool (True = may be seen) or of
+            the dtype of `query` (added to the scores). A row without anything to see gives NaN.
     Returns: (B, heads, L, head_dim) in the dtype of `query`.
     """
     if key.shape[0] != query.shape[0]:
         key = key.expand(query.shape[0], -1, -1, -1)
         value = value.expand(query.shape[0], -1, -1, -1)
+    if mask is not None and mask.ndim == 1:
+        mask = mask.view(1, 1, 1, -1)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)

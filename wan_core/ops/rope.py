@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 THETA = 10000.0
+
+
+class Places(NamedTuple):
+    """Where the tokens of one piece stand; plain numbers, so that what is computed from them can be kept by them.
+
+    grid: patches along time, height and width, or along a sequence alone.   scale: step of a sequence's time.
+    offset: added to (time, height, width).   source: number of a stream, see `rope_table`.
+    """
+
+    grid: tuple[int, ...]
+    scale: float = 1.0
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    source: int = 0
 
 
 def axis_dims(head_dim: int) -> tuple[int, int, int]:
@@ -33,6 +49,24 @@ def sequence_positions(
     """
     time = torch.arange(length, device=device, dtype=position_dtype(device)) * scale + offset
     return torch.stack((time, torch.zeros_like(time), torch.zeros_like(time)), dim=-1)
+
+
+def token_positions(pieces: tuple[Places, ...], device: torch.device | None = None) -> Tensor:
+    """Positions of the tokens of all pieces, one after the other.
+
+    Returns: (L, 3) for a single piece of source 0, else (L, 4) with the source last; as `rope_table` takes them.
+    """
+    parts: list[Tensor] = []
+    for piece in pieces:
+        first, *others = piece.grid
+        if others:
+            own = grid_positions(first, *others, device=device)
+        else:
+            own = sequence_positions(first, piece.scale, device=device)
+        parts.append(F.pad(own + own.new_tensor(piece.offset), (0, 1), value=float(piece.source)))
+    positions = torch.cat(parts)
+    is_plain = len(pieces) == 1 and not any(piece.source for piece in pieces)
+    return positions[:, :3] if is_plain else positions
 
 
 def position_dtype(device: torch.device | None) -> torch.dtype:

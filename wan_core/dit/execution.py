@@ -1,0 +1,73 @@
+"""The one place that chooses how a transformer is executed; the model itself reads the same everywhere.
+
+What is chosen by a prompt is prepared by the model (`prepare`), what is chosen by shapes is kept by it (`ops.kept`).
+Here is what is chosen by the device.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+from torch import nn
+
+from ..ops.packed import PackedFeedForward, PackedLinear, can_pack
+from .attention import CrossAttention, SelfAttention
+from .block import WanBlock
+
+Model = TypeVar("Model", bound=nn.Module)
+
+#: Layers that every step of sampling uses; keys and values of the text are prepared once and stay as they are.
+_SELF = ("q", "k", "v", "o")
+_CROSS = ("q", "o", "k_fusion", "v_fusion")
+
+
+def for_inference(model: Model) -> Model:
+    """Return the fastest exact form of a `WanModel` or `JointModel` for sampling on its device.
+
+    On a CPU the plain linear layers of all blocks are replaced, in a copy that shares everything else, by ones in
+    oneDNN's layout (`ops.packed`). Layers of other operations (a host's, quantised ones) stay. Where nothing can be
+    replaced the model itself comes back.
+
+    Args:
+        model: with its final weights (LoRA merged, on its device); it is left as it is. Drop it to free its weights.
+    Returns:
+        A model for inference only, to be used where it is: it gives no gradients to the replaced layers, its state dict
+        lacks them, and it can not be moved or converted.
+    """
+    copied, count = _copy_packed(model)
+    return copied if count else model
+
+
+def _copy_packed(module: Model) -> tuple[Model, int]:
+    """A copy of a tree of modules around the same tensors, with the number of layers that were replaced."""
+    result, count = copy.copy(module), 0
+    children: dict[str, nn.Module | None] = {}
+    for name, child in module.named_children():
+        packed = _pack(module, name, child)
+        if packed is None:
+            children[name], inner = _copy_packed(child)
+        else:
+            children[name], inner = packed, 1
+        count += inner
+    vars(result)["_modules"] = children
+    return result, count
+
+
+def _pack(parent: nn.Module, name: str, child: nn.Module) -> nn.Module | None:
+    """What stands in for a child of a block, or None to keep it."""
+    if isinstance(parent, WanBlock) and name == "ffn" and isinstance(child, nn.Sequential):
+        first, _, second = child
+        if (
+            isinstance(first, nn.Linear)
+            and isinstance(second, nn.Linear)
+            and can_pack(first)
+            and can_pack(second)
+        ):
+            return PackedFeedForward(first, second)
+    names = (
+        _SELF if isinstance(parent, SelfAttention) else _CROSS if isinstance(parent, CrossAttention) else ()
+    )
+    if name in names and isinstance(child, nn.Linear) and can_pack(child):
+        return PackedLinear(child)
+    return None
