@@ -25,6 +25,7 @@ PART_KINDS = MappingProxyType(
         "dit": PartKind("dit.config:JointConfig", "dit.joint:JointModel"),
         "tower": PartKind("dit.config:WanConfig", "dit.model:WanModel"),
         "patch_vae": PartKind("vae.config:PatchVAEConfig", "vae.patch_vae:PatchVAE"),
+        "wan_vae": PartKind("vae.wan_config:WanVAEConfig", "vae.wan_vae:WanVAE"),
         "text": PartKind("text.encoder:NanoTextConfig", "text.encoder:NanoTextEncoder"),
         "audio": PartKind("audio.config:AudioCodecConfig", "audio.codec:AudioCodec"),
         "identity": PartKind("identity.config:IdentityConfig", "identity.model:IdentityEncoder"),
