@@ -10,6 +10,7 @@ from .latents import Decode, EmptyLatent
 from .loaders import LoadDiT
 from .prompt import EncodePrompt
 from .sampler import Sampler
+from .wan_loaders import LoadWanModel
 
 
 class WanR2VExtension(ComfyExtension):
@@ -28,4 +29,5 @@ class WanR2VExtension(ComfyExtension):
             Guider,
             Sampler,
             Decode,
+            LoadWanModel,
         ]

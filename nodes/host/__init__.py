@@ -8,13 +8,14 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io, ui
 
 from .carriers import NAMED, nest, set_in_conditioning, unnest
-from .folders import model_folder, model_folders
+from .folders import model_folder, model_folders, weight_file, weight_files
 from .joint import REFERENCES, joint_model, wrap_joint
 from .memory import intermediate, manage, place
 from .sampling import ChainGuider, make_callback
-from .wan import load_wan
+from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
 
 __all__ = [
+    "DEFAULT",
     "NAMED",
     "REFERENCES",
     "ChainGuider",
@@ -22,6 +23,7 @@ __all__ = [
     "intermediate",
     "io",
     "joint_model",
+    "PACKED_FORMATS",
     "load_wan",
     "make_callback",
     "manage",
@@ -32,5 +34,7 @@ __all__ = [
     "set_in_conditioning",
     "ui",
     "unnest",
+    "weight_file",
+    "weight_files",
     "wrap_joint",
 ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import folder_paths
 
 from ...wan_core.errors import InputError
+
+SUFFIXES = (".safetensors", ".gguf", ".pth", ".safetensors.index.json")
+SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 
 
 def model_folders(key: str, marker: str) -> list[str]:
@@ -26,6 +30,28 @@ def model_folder(key: str, name: str) -> Path:
     raise InputError(
         f"weights: expected a folder in models/{key}, got {name}. Put it there or choose another."
     )
+
+
+def weight_files(key: str) -> list[str]:
+    """Files of weights in ComfyUI's folder `key` and the folders below it; of a split file, its index alone."""
+    found: set[str] = set()
+    for root in folder_paths.get_folder_paths(key):
+        if os.path.isdir(root):
+            found |= set(folder_paths.recursive_search(root, excluded_dir_names=[".git"])[0])
+    return sorted(name for name in found if name.lower().endswith(SUFFIXES) and not SHARD.search(name))
+
+
+def weight_file(key: str, name: str) -> Path:
+    """Full path of one of `weight_files`.
+
+    Raises: InputError: there is none of that name.
+    """
+    path = folder_paths.get_full_path(key, name)
+    if path is None:
+        raise InputError(
+            f"weights: expected a file in models/{key}, got {name}. Put it there or choose another."
+        )
+    return Path(path)
 
 
 def _roots(key: str) -> list[Path]:

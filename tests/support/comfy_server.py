@@ -19,6 +19,8 @@ from typing import Any
 
 START_LIMIT = 420.0
 PACK_NAME = "wan-r2v"
+KIT_NAME = "test-kit"
+KIT = Path(__file__).parent / "comfy_kit"
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,10 @@ class ComfyServer:
         for folder in ("custom_nodes", "models", "input", "output", "temp", "user"):
             (self.base / folder).mkdir(parents=True, exist_ok=True)
         (self.base / "custom_nodes" / PACK_NAME).symlink_to(self.pack, target_is_directory=True)
+        (self.base / "custom_nodes" / KIT_NAME).symlink_to(KIT, target_is_directory=True)
         command = [
             str(self.comfyui.python), "main.py", "--cpu", "--port", str(self.port), "--base-directory", str(self.base),
-            "--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK_NAME, "--disable-api-nodes",
+            "--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK_NAME, KIT_NAME, "--disable-api-nodes",
             "--disable-auto-launch", "--database-url", "sqlite:///:memory:",
         ]  # fmt: skip
         with self.log_path.open("wb") as log:
