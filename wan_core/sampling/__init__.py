@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from .guidance import GuidanceChain, GuidanceTerm, Scale
+from .experts import Expert, ExpertRule, ExpertSwitch
+from .guard import Culprit, NonFiniteError, NumberGuard
+from .guidance import GuidanceChain, GuidanceRun, GuidanceTerm, PlannedCondition, Scale
+from .guidance_rules import GuidanceRule, PlainSum, Projected, SigmaWindow, StepWindow, Window, ZeroStar
 from .loop import AVTimesteps, Denoiser, StepInfo, sample
 from .noise import av_noise, draw_noise, make_generator
+from .presets import DISTIL_PRESETS, DistilPreset
+from .schedule import Schedule, SolverName, make_schedule
 from .sigmas import (
     AVSigmas,
     flow_sigmas,
@@ -17,18 +22,37 @@ from .sigmas import (
 from .solvers import DPMPlusPlus2M, Euler, Solver, SolverRun, UniPC
 
 __all__ = [
+    "DISTIL_PRESETS",
     "AVSigmas",
     "AVTimesteps",
+    "Culprit",
     "DPMPlusPlus2M",
     "Denoiser",
+    "DistilPreset",
     "Euler",
+    "Expert",
+    "ExpertRule",
+    "ExpertSwitch",
     "GuidanceChain",
+    "GuidanceRule",
+    "GuidanceRun",
     "GuidanceTerm",
+    "NonFiniteError",
+    "NumberGuard",
+    "PlainSum",
+    "PlannedCondition",
+    "Projected",
     "Scale",
+    "Schedule",
+    "SigmaWindow",
     "Solver",
+    "SolverName",
     "SolverRun",
     "StepInfo",
+    "StepWindow",
     "UniPC",
+    "Window",
+    "ZeroStar",
     "av_noise",
     "draw_noise",
     "flow_sigmas",
@@ -36,6 +60,7 @@ __all__ = [
     "lead_audio",
     "listed_sigmas",
     "make_generator",
+    "make_schedule",
     "sample",
     "wan_sigmas",
     "wan_timesteps",

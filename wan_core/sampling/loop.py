@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from functools import partial
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, ShapeError, WanCoreError
+from ..errors import ConfigError, InputError, ShapeError, WanCoreError
 from ..types import AVLatents
-from .guidance import GuidanceChain, WeightedCondition, blend
-from .sigmas import TIMESTEPS, AVSigmas
-from .solvers import Euler, Solver, SolverRun
+from .guard import Culprit, NonFiniteError, NumberGuard, remedy
+from .guidance import MODALITIES, GuidanceChain, GuidanceRun, Modality
+from .sigmas import AVSigmas
+from .solvers import Euler, Solver
+from .track import Track
 
 C_contra = TypeVar("C_contra", contravariant=True)
 C = TypeVar("C")
@@ -53,6 +56,7 @@ class StepInfo:
         is_moving: whether video and audio changed in this step, or waited.
         latents: latents after the step.
         denoised: estimate of the clean latents made in this step; a modality that waits shows its latents.
+        repaired: where a value was not finite, if the step had to be repeated in float32; None for an ordinary step.
     """
 
     index: int
@@ -61,46 +65,7 @@ class StepInfo:
     is_moving: tuple[bool, bool]
     latents: AVLatents
     denoised: AVLatents
-
-
-class _Track:
-    """One modality on its way down its grid: waits where two sigmas are equal, else lets its solver step."""
-
-    def __init__(self, name: str, sigmas: Tensor, timesteps: Tensor | None, solver: Solver) -> None:
-        self.sigmas = [float(value) for value in sigmas]
-        if any(later > earlier for earlier, later in zip(self.sigmas, self.sigmas[1:], strict=False)):
-            raise ConfigError(
-                f"sigmas.{name}: expected values that never rise, got {self.sigmas}. Use flow_sigmas."
-            )
-        if len(self.sigmas) < 2 or self.sigmas[-1] < 0.0 or self.sigmas[0] > 1.0:
-            raise ConfigError(
-                f"sigmas.{name}: expected 2 or more values in [0, 1], got {self.sigmas}. Use flow_sigmas."
-            )
-        if timesteps is not None and len(timesteps) != len(self.sigmas):
-            raise ConfigError(
-                f"timesteps.{name}: expected {len(self.sigmas)} values (as sigmas), got {len(timesteps)}. "
-                "Make both for the same steps."
-            )
-        self.timesteps = (
-            [TIMESTEPS * s for s in self.sigmas] if timesteps is None else [float(t) for t in timesteps]
-        )
-        falling = [s for i, s in enumerate(self.sigmas) if i == 0 or s < self.sigmas[i - 1]]
-        self.run: SolverRun | None = (
-            solver.start(torch.tensor(falling, dtype=torch.float64)) if len(falling) > 1 else None
-        )
-        self.done = 0
-
-    def is_moving(self, index: int) -> bool:
-        return self.sigmas[index + 1] < self.sigmas[index]
-
-    def step(self, velocity: Tensor | None, latents: Tensor, index: int) -> tuple[Tensor, Tensor]:
-        """New latents and the estimate of the clean ones."""
-        if self.run is None or velocity is None or not self.is_moving(index):
-            return latents, latents
-        denoised = latents - self.sigmas[index] * velocity.to(latents.dtype)
-        latents = self.run.step(velocity, latents, self.done)
-        self.done += 1
-        return latents, denoised
+    repaired: str | None = None
 
 
 @torch.no_grad()
@@ -113,6 +78,7 @@ def sample(
     solver: Solver | None = None,
     model_timesteps: AVSigmas | None = None,
     first_frame: Tensor | None = None,
+    guard: NumberGuard | None = None,
     callback: Callable[[StepInfo], None] | None = None,
 ) -> AVLatents:
     """Walk from noise to clean latents.
@@ -129,78 +95,191 @@ def sample(
         model_timesteps: what the model is shown instead of 1000 * sigma, e.g. `wan_timesteps`; shapes of `sigmas`.
         first_frame: clean latents (B, C, K, H, W) of the first K latent frames. They are written before every
             evaluation and at the end, and the model is shown timestep 0 for them.
+        guard: names the block where a value is not finite, and repeats such a step in float32 if it is `safe`.
         callback: called after each step for progress and previews; an exception it raises ends the run and rises.
     Returns:
         Latents at the last sigmas, shapes, dtype and device of `noise`.
     Raises:
         ConfigError: grids that rise, differ in length or do not fit `noise`.
+        InputError: `noise` or `first_frame` is not finite.
         ShapeError: `first_frame` or a velocity does not fit `noise`.
-        WanCoreError: a velocity is NaN or infinite.
+        NonFiniteError: a step gave NaN or infinity, in float32 too where that was tried; it carries what was made until
+            then.
     """
     _check_inputs(noise, sigmas, first_frame)
     solver = solver or Euler()
     shown = (None, None) if model_timesteps is None else model_timesteps
-    video_track = _Track("video", sigmas.video, shown[0], solver)
-    audio_track = None if sigmas.audio is None else _Track("audio", sigmas.audio, shown[1], solver)
+    video = Track("video", sigmas.video, shown[0], solver)
+    audio = None if sigmas.audio is None else Track("audio", sigmas.audio, shown[1], solver)
+    walk = _Walk(denoiser, chain.start(), video, audio, first_frame)
     total = len(sigmas.video) - 1
     latents = AVLatents(_keep_first(noise.video, first_frame), noise.audio)
+    denoised: AVLatents | None = None
     for index in range(total):
-        start = (video_track.sigmas[index], None if audio_track is None else audio_track.sigmas[index])
-        timesteps = _timesteps(latents, video_track, audio_track, index, first_frame)
-        weights = chain.weights(index, start[0], 0.0 if start[1] is None else start[1])
-        moving = (video_track.is_moving(index), audio_track is not None and audio_track.is_moving(index))
-        velocity = _guided_velocity(
-            denoiser, latents, timesteps, weights, moving, f"step {index + 1} of {total}"
-        )
-        video, denoised_video = video_track.step(velocity[0], latents.video, index)
-        audio, denoised_audio = latents.audio, latents.audio
-        if audio_track is not None and latents.audio is not None:
-            audio, denoised_audio = audio_track.step(velocity[1], latents.audio, index)
-        latents = AVLatents(_keep_first(video, first_frame), audio)
+        before, repaired = latents, None
+        backup = walk.copy()
+        try:
+            latents, denoised = walk.step(before, index)
+        except _BadNumberError as bad:
+            culprit = None if guard is None or bad.evaluate is None else guard.find(bad.evaluate)
+            stopped = partial(
+                _stopped, index=index, total=total, culprit=culprit, latents=before, denoised=denoised
+            )
+            if guard is None or not guard.safe:
+                raise stopped(bad.what, remedy(culprit)) from None
+            walk = backup
+            try:
+                latents, denoised = _step_in_float32(walk, before, index, guard)
+            except _BadNumberError as again:
+                raise stopped(again.what, remedy(culprit, is_repeated=True)) from None
+            except torch.OutOfMemoryError as full:
+                raise stopped(bad.what, remedy(culprit, is_out_of_memory=True)) from full
+            repaired = str(culprit or bad)
         if callback is not None:
-            denoised = AVLatents(_keep_first(denoised_video, first_frame), denoised_audio)
-            callback(StepInfo(index, total, start, moving, latents, denoised))
+            callback(
+                StepInfo(index, total, walk.sigmas(index), walk.moving(index), latents, denoised, repaired)
+            )
     return latents
 
 
-def _guided_velocity(
-    denoiser: Denoiser[C],
-    latents: AVLatents,
-    timesteps: AVTimesteps,
-    weights: list[WeightedCondition[C]],
-    moving: tuple[bool, bool],
-    where: str,
-) -> tuple[Tensor | None, Tensor | None]:
-    """Blended velocities of the modalities that move; None for one that waits."""
-    video: list[tuple[float, Tensor]] = []
-    audio: list[tuple[float, Tensor]] = []
-    for share in weights:
-        wants_video, wants_audio = moving[0] and share.video != 0.0, moving[1] and share.audio != 0.0
-        if not (wants_video or wants_audio):
-            continue
-        velocity = denoiser(latents, timesteps, share.condition)
-        if wants_video:
-            video.append((share.video, _checked("video", velocity.video, latents.video, where)))
-        if wants_audio:
-            audio.append((share.audio, _checked("audio", velocity.audio, latents.audio, where)))
-    return blend(video), blend(audio)
+class _BadNumberError(WanCoreError):
+    """A velocity or latents are not finite; `evaluate` repeats the evaluation that gave the velocity."""
+
+    def __init__(self, what: str, evaluate: Callable[[], object] | None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.evaluate = evaluate
 
 
-def _checked(name: str, velocity: Tensor | None, latents: Tensor | None, where: str) -> Tensor:
+class _Walk(Generic[C]):
+    """The run as a whole; `step` moves it on by one step."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser[C],
+        guidance: GuidanceRun[C],
+        video: Track,
+        audio: Track | None,
+        first_frame: Tensor | None,
+    ) -> None:
+        self._denoiser = denoiser
+        self._guidance = guidance
+        self._video = video
+        self._audio = audio
+        self._first_frame = first_frame
+
+    def copy(self) -> _Walk[C]:
+        """The run as it stands, to come back to."""
+        audio = None if self._audio is None else self._audio.copy()
+        return _Walk(self._denoiser, self._guidance.copy(), self._video.copy(), audio, self._first_frame)
+
+    def sigmas(self, index: int) -> tuple[float, float | None]:
+        """Video and audio sigma at the start of a step."""
+        return self._video.sigmas[index], None if self._audio is None else self._audio.sigmas[index]
+
+    def moving(self, index: int) -> tuple[bool, bool]:
+        """Whether video and audio change in a step."""
+        return self._video.is_moving(index), self._audio is not None and self._audio.is_moving(index)
+
+    def step(self, latents: AVLatents, index: int) -> tuple[AVLatents, AVLatents]:
+        """New latents and the estimate of the clean ones.
+
+        Raises:
+            _BadNumberError: something is not finite.
+        """
+        moving = self.moving(index)
+        velocities = self._evaluate(latents, index, moving)
+        steered: list[Tensor | None] = [None, None]
+        for which, tensor in enumerate(latents):
+            if moving[which] and tensor is not None:
+                steered[which] = self._guidance.combine(MODALITIES[which], velocities[which], tensor)
+        video, denoised_video = self._video.step(steered[0], latents.video, index)
+        audio, denoised_audio = latents.audio, latents.audio
+        if self._audio is not None and latents.audio is not None:
+            audio, denoised_audio = self._audio.step(steered[1], latents.audio, index)
+        after = AVLatents(_keep_first(video, self._first_frame), audio)
+        _check_latents(after)
+        return after, AVLatents(_keep_first(denoised_video, self._first_frame), denoised_audio)
+
+    def _evaluate(
+        self, latents: AVLatents, index: int, moving: tuple[bool, bool]
+    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        """Velocities of picture and sound by the number of the condition."""
+        sigmas = self.sigmas(index)
+        done = (self._video.done, 0 if self._audio is None else self._audio.done)
+        plan = self._guidance.plan(index, (sigmas[0], sigmas[1] or 0.0), moving, done)
+        timesteps = _timesteps(latents, self._video, self._audio, index, self._first_frame)
+        found: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
+        for planned in plan:
+            evaluate = partial(self._denoiser, latents, timesteps, planned.condition)
+            velocity = evaluate()
+            if planned.wants_video:
+                found[0][planned.place] = _checked("video", velocity.video, latents.video, evaluate)
+            if planned.wants_audio:
+                found[1][planned.place] = _checked("audio", velocity.audio, latents.audio, evaluate)
+        return found
+
+
+def _checked(
+    name: Modality, velocity: Tensor | None, latents: Tensor | None, evaluate: Callable[[], object]
+) -> Tensor:
     if velocity is None or latents is None or velocity.shape != latents.shape:
         got = None if velocity is None else tuple(velocity.shape)
         want = None if latents is None else tuple(latents.shape)
         raise ShapeError(f"{name} velocity: expected {want} (as the latents), got {got}. Check the denoiser.")
     if not bool(torch.isfinite(velocity).all()):
-        raise WanCoreError(
-            f"{name} velocity: expected finite values, got NaN or infinity at {where}. "
-            "Lower the guidance scales, load the model in float32 or bfloat16, or check the weights file."
-        )
+        raise _BadNumberError(f"{name} velocity", evaluate)
     return velocity
 
 
+def _check_latents(latents: AVLatents) -> None:
+    for name, tensor in zip(MODALITIES, latents, strict=True):
+        if tensor is not None and not bool(torch.isfinite(tensor).all()):
+            raise _BadNumberError(f"{name} latents", None)
+
+
+def _step_in_float32(
+    walk: _Walk[C], latents: AVLatents, index: int, guard: NumberGuard
+) -> tuple[AVLatents, AVLatents]:
+    """As `_Walk.step`; the results have the dtypes of `latents` again."""
+    wide = AVLatents(latents.video.float(), None if latents.audio is None else latents.audio.float())
+    with guard.in_float32(latents.video.device):
+        after, denoised = walk.step(wide, index)
+    after = _cast_as(after, latents)
+    _check_latents(after)
+    return after, _cast_as(denoised, latents)
+
+
+def _stopped(
+    what: str,
+    advice: str,
+    *,
+    index: int,
+    total: int,
+    culprit: Culprit | None,
+    latents: AVLatents,
+    denoised: AVLatents | None,
+) -> NonFiniteError:
+    where = f"step {index + 1} of {total}" + ("" if culprit is None else f" in {culprit}")
+    return NonFiniteError(
+        f"{what}: expected finite values, got NaN or infinity at {where}. {advice}",
+        index=index,
+        total=total,
+        culprit=culprit,
+        latents=latents,
+        denoised=denoised,
+    )
+
+
+def _cast_as(latents: AVLatents, model: AVLatents) -> AVLatents:
+    audio = latents.audio
+    if audio is not None and model.audio is not None:
+        audio = audio.to(model.audio.dtype)
+    return AVLatents(latents.video.to(model.video.dtype), audio)
+
+
 def _timesteps(
-    latents: AVLatents, video: _Track, audio: _Track | None, index: int, first_frame: Tensor | None
+    latents: AVLatents, video: Track, audio: Track | None, index: int, first_frame: Tensor | None
 ) -> AVTimesteps:
     batch, _, frames = latents.video.shape[:3]
     device = latents.video.device
@@ -235,6 +314,13 @@ def _check_inputs(noise: AVLatents, sigmas: AVSigmas, first_frame: Tensor | None
         raise ShapeError(
             f"noise: expected video (B, C, F, H, W) and audio of equal B, got {got}. Use av_noise."
         )
+    for what, tensor in (
+        ("noise.video", noise.video),
+        ("noise.audio", noise.audio),
+        ("first_frame", first_frame),
+    ):
+        if tensor is not None and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{what}: expected finite values, got NaN or infinity. Check where it was made.")
     if first_frame is not None:
         b, c, f, h, w = noise.video.shape
         k = first_frame.shape[2] if first_frame.ndim == 5 else 0
