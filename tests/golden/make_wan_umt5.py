@@ -1,4 +1,5 @@
-"""Make `wan_umt5.safetensors`: tiny random weights, token ids and what the official text encoder gives for them.
+"""Make `wan_umt5.safetensors`: tiny random weights, token ids and what the official text encoder gives for them; and
+`wan_umt5_xxl.json`: names and shapes of the official full-size encoder.
 
 Run once with a checkout of Wan-Video/Wan2.1 at commit 9737cba9c1c3c4d04b33fcad41c111989865d315:
 `python tests/golden/make_wan_umt5.py PATH_OF_WAN2.1`. The official module is run, not copied; the file holds numbers,
@@ -65,6 +66,10 @@ def main() -> None:
     tensors = {f"weight.{key}": value for key, value in model.state_dict().items()}
     for row, length in enumerate(LENGTHS):
         tensors |= {f"ids.{row}": ids[row, :length].clone(), f"context.{row}": output[row, :length].clone()}
+    with torch.device("meta"):
+        full = official(root, "t5").umt5_xxl(encoder_only=True, device="meta").state_dict()
+    shapes = {key: list(value.shape) for key, value in full.items()}
+    Path(__file__).with_name("wan_umt5_xxl.json").write_text(json.dumps(shapes, indent=0), encoding="utf-8")
     tokenizer = official(root, "tokenizers").HuggingfaceTokenizer
     cleaner = tokenizer.__new__(tokenizer)
     cleaner.clean = "whitespace"

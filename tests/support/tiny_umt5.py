@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import torch
+from packed_files import pack
 from torch import Tensor
 
 from wan_core.text.sentencepiece_model import write_sentencepiece
@@ -62,13 +64,18 @@ def tiny_umt5_config(dim: int = 32, num_layers: int = 2) -> UMT5Config:
 
 
 def tiny_umt5(config: UMT5Config | None = None, seed: int = 0) -> UMT5Encoder:
-    """Random weights, the same for the same seed."""
+    """Random weights of the sizes that umT5 is initialised with, the same for the same seed."""
     model = UMT5Encoder(config or tiny_umt5_config()).requires_grad_(False).train(False)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
-        parameter.normal_(std=0.25, generator=generator)
         if "norm" in name:
-            parameter += 1
+            parameter.normal_(mean=1.0, std=0.25, generator=generator)
+        elif "embedding" in name:
+            parameter.normal_(generator=generator)
+        else:
+            parameter.normal_(std=parameter.shape[1] ** -0.5, generator=generator)
+        if name.endswith("attn.q.weight"):
+            parameter *= (model.config.attention_dim // model.config.num_heads) ** -0.5
     return model
 
 
@@ -115,3 +122,40 @@ def tokenizer_json() -> str:
 
 def tiny_text_encoder() -> UMT5TextEncoder:
     return UMT5TextEncoder(tiny_umt5(), SentencePieceTokenizer(spiece(), "the test"))
+
+
+def write_umt5_gguf(
+    path: Path, state: dict[str, Tensor], kind: str, *, tokenizer: str | None = "t5"
+) -> dict[str, Tensor]:
+    """A GGUF file with matrices of one type and the tokenizer in its metadata; returns the values it stands for.
+
+    The relative positions stay F32, as llama.cpp's quantiser leaves them.
+    """
+    import gguf
+
+    writer = gguf.GGUFWriter(path, "t5encoder")
+    if tokenizer is not None:
+        pieces, scores, kinds = zip(*PIECES, strict=True)
+        padding = [f"[PAD{number}]" for number in range(VOCABULARY - len(pieces))]
+        writer.add_tokenizer_model(tokenizer)
+        writer.add_token_list([*pieces, *padding])
+        writer.add_token_scores([*scores, *(-10000.0 for _ in padding)])
+        writer.add_token_types([*kinds, *(5 for _ in padding)])
+        writer.add_add_space_prefix(True)
+        writer.add_remove_extra_whitespaces(True)
+        writer.add_eos_token_id(1)
+        writer.add_unk_token_id(2)
+        writer.add_pad_token_id(0)
+    values: dict[str, Tensor] = {}
+    for key, value in state.items():
+        plain = "F32" if value.ndim == 1 or "pos_embedding" in key else kind
+        own = gguf.GGMLQuantizationType[plain]
+        packed = pack(value.float().numpy(), own)
+        writer.add_tensor(next(iter(renamed({key: value}, OFFICIAL_TO_GGUF))), packed, raw_dtype=own)
+        back = packed if plain in ("F32", "F16") else gguf.quants.dequantize(packed, own)
+        values[key] = torch.from_numpy(back.astype("float32")).view(value.shape)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ def build_and_load(
     names: Mapping[str, str] | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = torch.float32,
+    as_stored: Collection[str] = (),
 ) -> nn.Module:
     """Build a model without memory, check every shape against the header, then put the stored tensors in.
 
@@ -30,6 +31,7 @@ def build_and_load(
         build: makes the model from its configuration.
         names: stored key -> parameter name; by default the same. Keys that it leaves out count as unexpected.
         dtype: of floating-point tensors; None keeps the stored one, and gives float32 where a packed one is unpacked.
+        as_stored: parameters that keep their stored dtype anyway.
     Returns: the model in inference mode (`train(False)`). Linear layers and embeddings whose weights are packed (fp8,
         int8, GGUF) hold them so: `ops.quantized`.
     Raises: CheckpointMismatchError: tensors missing, unexpected or of another shape.
@@ -43,7 +45,7 @@ def build_and_load(
     given = set(stored.values())
     if any(name not in given for name, _ in model.named_buffers()):
         model = build()  # buffers that are computed, not stored, need real memory
-    tensors = _read(model, header, stored, torch.device(device), dtype)
+    tensors = _read(model, header, stored, torch.device(device), dtype, as_stored)
     model.load_state_dict(tensors, strict=True, assign=True)
     left = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]
     if left:
@@ -78,13 +80,14 @@ def _read(
     stored: Mapping[str, str],
     device: torch.device,
     dtype: torch.dtype | None,
+    as_stored: Collection[str],
 ) -> dict[str, Tensor]:
     """Tensors for the model's parameters; layers whose weights are packed are replaced by ones that hold them so."""
     tensors: dict[str, Tensor] = {}
     for key, value in iterate_stored(header, stored):
         name = stored[key]
         if not isinstance(value, PackedWeight):
-            wanted = dtype if value.is_floating_point() else None
+            wanted = dtype if value.is_floating_point() and name not in as_stored else None
             tensors[name] = value.to(device=device, dtype=wanted)
             continue
         packed = to_device(value, device)

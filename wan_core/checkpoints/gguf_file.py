@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,16 @@ def read_gguf_header(path: Path) -> Header:
         if field.types and field.types[0].name != "ARRAY"
     }
     return Header(tensors, dict.fromkeys(tensors, path), metadata, str(path), packing, places)
+
+
+def read_gguf_entries(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Some entries of the metadata of a GGUF file, lists among them; those that it has not are left out.
+
+    Raises: as `read_gguf_header`.
+    """
+    reader = _open(path)
+    fields = {name: reader.get_field(name) for name in names}
+    return {name: field.contents() for name, field in fields.items() if field is not None}
 
 
 def read_gguf_bytes(path: Path, places: Sequence[Place]) -> Iterator[Tensor]:
