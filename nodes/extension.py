@@ -10,7 +10,7 @@ from .latents import Decode, EmptyLatent
 from .loaders import LoadDiT
 from .prompt import EncodePrompt
 from .sampler import Sampler
-from .wan_loaders import LoadWanModel
+from .wan_loaders import LoadWanModel, LoadWanText, LoadWanVAE
 
 
 class WanR2VExtension(ComfyExtension):
@@ -30,4 +30,6 @@ class WanR2VExtension(ComfyExtension):
             Sampler,
             Decode,
             LoadWanModel,
+            LoadWanText,
+            LoadWanVAE,
         ]

@@ -53,12 +53,13 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A running ComfyUI on a free loopback port that has only this pack.
 
     Its input folder holds picture.png, voice.wav and silence.wav; models/wan_r2v/random holds random weights,
-    models/loras a LoRA for them; models/diffusion_models a tiny Wan of every family.
+    models/loras a LoRA for them; models/diffusion_models, vae and
+    text_encoders a tiny Wan of every family.
     """
     from comfy_server import ComfyServer, find_comfyui
     from random_nano import write_random_lora, write_random_nano
     from reference_files import write_picture, write_voice
-    from tiny_wan import write_tiny_vae, write_tiny_wan, write_wan_lora
+    from tiny_wan import write_tiny_text, write_tiny_vaes, write_tiny_wan, write_wan_lora
 
     found = find_comfyui()
     if found is None:
@@ -71,7 +72,8 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     write_random_nano(base / "models" / "wan_r2v" / "random")
     write_random_lora(base / "models" / "loras" / "random.safetensors")
     write_tiny_wan(base / "models" / "diffusion_models")
-    write_tiny_vae(base / "models" / "vae" / "tiny_vae.safetensors")
+    write_tiny_vaes(base / "models" / "vae")
+    write_tiny_text(base / "models" / "text_encoders")
     write_wan_lora(base / "models" / "loras" / "wan.safetensors")
     with ComfyServer(found, pack=ROOT, base=base) as server:
         yield server

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from tiny_umt5 import OFFICIAL_TO_HF, VOCABULARY, renamed, spiece, tiny_umt5
 from torch import Tensor, nn
 
 from wan_core.dit.config import WanConfig
 from wan_core.dit.model import WanModel
-from wan_core.vae.wan_config import WAN21_VAE
+from wan_core.text.umt5 import UMT5Config
+from wan_core.vae.wan_config import WAN21_VAE, WAN22_VAE, WanVAEConfig
 from wan_core.vae.wan_vae import WanVAE
 
 TEXT_DIM = 4096
@@ -54,9 +56,9 @@ def random_state(config: WanConfig, seed: int) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
 
 
-def random_vae() -> WanVAE:
-    """A VAE of Wan 2.1 with one twelfth of its width."""
-    vae = WanVAE(replace(WAN21_VAE, encoder_width=8, decoder_width=8))
+def random_vae(config: WanVAEConfig) -> WanVAE:
+    """Weights that keep what passes through them about as large as it was."""
+    vae = WanVAE(config)
     generator = torch.Generator().manual_seed(4)
     for parameter in vae.parameters():
         values = torch.randn(parameter.shape, generator=generator)
@@ -65,10 +67,26 @@ def random_vae() -> WanVAE:
     return vae
 
 
-def write_tiny_vae(path: Path) -> None:
-    """Write `random_vae` under its original names."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in random_vae().state_dict().items()}, path)
+def write_tiny_vaes(folder: Path) -> None:
+    """Write `tiny_vae` and `tiny_vae22`: the codecs of Wan 2.1 and 2.2, a tenth as wide, under original names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, config in (
+        ("tiny_vae", replace(WAN21_VAE, encoder_width=8, decoder_width=8)),
+        ("tiny_vae22", replace(WAN22_VAE, encoder_width=8, decoder_width=8)),
+    ):
+        state = {key: tensor.contiguous() for key, tensor in random_vae(config).state_dict().items()}
+        save_file(state, folder / f"{name}.safetensors")
+
+
+def write_tiny_text(folder: Path) -> None:
+    """Write `tiny_umt5.safetensors` as ComfyUI's files are: transformers' names, and the tokenizer inside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = UMT5Config(
+        vocab_size=VOCABULARY, dim=TEXT_DIM, attention_dim=64, ffn_dim=16, num_heads=4, num_layers=1
+    )
+    state = renamed(dict(tiny_umt5(config).state_dict()), OFFICIAL_TO_HF)
+    state["spiece_model"] = torch.frombuffer(bytearray(spiece()), dtype=torch.uint8)
+    save_file({key: tensor.contiguous() for key, tensor in state.items()}, folder / "tiny_umt5.safetensors")
 
 
 def write_tiny_wan(folder: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import folder_paths
 import torch
 from comfy_api.latest import ComfyExtension, io
+from safetensors.torch import save_file
 
 CATEGORY = "test"
 
@@ -70,11 +72,37 @@ class KitLatent(io.ComfyNode):
         return io.NodeOutput(latent)
 
 
+class KitSave(io.ComfyNode):
+    """Write the numbers of a picture or of a prompt as they are."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="KitSave",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[
+                io.String.Input("name"),
+                io.Image.Input("image", optional=True),
+                io.Conditioning.Input("text", optional=True),
+            ],
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, name: str, image: torch.Tensor | None = None, text: Any = None) -> io.NodeOutput:
+        values = image if image is not None else text[0][0]
+        save_file(
+            {"values": values.contiguous()}, f"{folder_paths.get_output_directory()}/{name}.safetensors"
+        )
+        return io.NodeOutput()
+
+
 class KitExtension(ComfyExtension):
     """What ComfyUI asks for the nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [KitText, KitClipVision, KitLatent]
+        return [KitText, KitClipVision, KitLatent, KitSave]
 
 
 async def comfy_entrypoint() -> KitExtension:
