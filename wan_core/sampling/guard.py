@@ -22,6 +22,9 @@ from ..types import AVLatents
 _WATCHED = re.compile(r"linear|conv\d|norm$|attention|matmul|^(add|badd|b)?mm$|einsum|embedding")
 """Operations whose results are checked: a mask may hold infinity, the result of a layer may not."""
 
+_LAYERS = re.compile(r"linear|conv\d|norm$|embedding")
+"""Those of them whose first argument is what a layer was given, and the others its weights."""
+
 _HALVES = (torch.float16, torch.bfloat16)
 _BLOCK = re.compile(r"^(?:.*\.)?blocks\.\d+(?=\.|$)")
 
@@ -134,14 +137,17 @@ def remedy(culprit: Culprit | None, *, is_repeated: bool = False, is_out_of_memo
 
     Args:
         culprit: see `NumberGuard.find`.   is_repeated: the step failed in float32 too.
+        is_out_of_memory: there was no room to repeat it.
     """
     if culprit is not None and culprit.cause == "weights":
         return "Its weights hold NaN or infinity: get the file again, or leave the LoRA out."
     if culprit is not None and culprit.cause == "input":
         return "It was given values that are not finite: check the prompt, the references and their encoders."
+    if is_out_of_memory:
+        return "There is not enough memory to repeat it in float32: load the model in bfloat16."
     if is_repeated:
         return (
-            "Float32 did not help: lower the guidance scales and LoRA strengths, or check the weights file."
+            "Float32 does not help: lower the guidance scales and LoRA strengths, or check the weights file."
         )
     if culprit is not None and culprit.dtype == "float16":
         return "Load the model in bfloat16 or float32, or allow float32 for such steps (safe, --safe)."
@@ -179,7 +185,7 @@ class _Watch(TorchFunctionMode):
         operation = str(getattr(func, "__name__", func))
         if _WATCHED.search(operation) and isinstance(result, Tensor) and not _is_finite(result):
             cause: Cause = "overflow"
-            if not all(map(_is_finite, weights)):
+            if not all(map(_is_finite, given[1:] if _LAYERS.search(operation) else weights)):
                 cause = "weights"
             elif not all(_is_finite(tensor) for tensor in given):
                 cause = "input"
@@ -214,4 +220,6 @@ def _tensors(items: Iterable[object]) -> Iterator[Tensor]:
 def _is_finite(tensor: Tensor) -> bool:
     if not tensor.is_floating_point():
         return True
+    if tensor.is_mkldnn:
+        tensor = tensor.to_dense()
     return bool(torch.isfinite(tensor if tensor.element_size() > 1 else tensor.float()).all())
