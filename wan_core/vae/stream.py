@@ -89,8 +89,7 @@ class Stream:
 
     def norm(self, norm: ChannelNorm, x: Tensor) -> Tensor:
         """Divide (B, C, ...) by the length of its channel vectors; times the root of their width, times gamma."""
-        length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32)
-        factor = x.shape[1] ** 0.5 / length.clamp_min(SMALLEST_NORM)
+        factor = _norm_factor(x)
         return (x * factor).to(x.dtype) * norm.gamma.to(x)
 
     def norm_silu(self, norm: ChannelNorm, x: Tensor, *, is_spare: bool = False) -> Tensor:
@@ -157,9 +156,7 @@ class FastStream(Stream):
 
     def norm_silu(self, norm: ChannelNorm, x: Tensor, *, is_spare: bool = False) -> Tensor:
         """As in `Stream`, in one buffer."""
-        length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32)
-        factor = x.shape[1] ** 0.5 / length.clamp_min_(SMALLEST_NORM)
-        result = torch.mul(x, factor, out=x if is_spare else torch.empty_like(x))
+        result = torch.mul(x, _norm_factor(x), out=x if is_spare else torch.empty_like(x))
         return F.silu(result.mul_(norm.gamma.to(x)), inplace=True)
 
     def upsample_conv(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -203,6 +200,13 @@ def open_stream(model: nn.Module) -> Stream:
     """
     own = all(type(m) in (nn.Conv2d, nn.Conv3d) for m in model.modules() if hasattr(m, "kernel_size"))
     return FastStream() if own and not torch.is_grad_enabled() else Stream()
+
+
+def _norm_factor(x: Tensor) -> Tensor:
+    """Root of the width over the length of each channel vector, at least in float32; (B, 1, ...)."""
+    precise = torch.promote_types(x.dtype, torch.float32)
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=precise)
+    return x.shape[1] ** 0.5 / length.clamp_min(SMALLEST_NORM)
 
 
 def _position_kernels(weight: Tensor) -> tuple[Tensor, ...]:
