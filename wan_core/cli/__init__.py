@@ -59,6 +59,10 @@ def _run(given: list[str], console: Console) -> int:
             from .generate import run_generate
 
             run_generate(options, console)
+        case "decode":
+            from .generate_wan import run_decode
+
+            run_decode(options, console)
         case "report":
             from .measure import run_report
 

@@ -32,6 +32,11 @@ class Console:
             self.out.writelines(f"{line}\n" for line in lines)
         self.out.flush()
 
+    def note(self, line: str) -> None:
+        """Say something on the way, on standard error."""
+        self.err.write(f"{line}\n")
+        self.err.flush()
+
     def fail(self, message: str, kind: str) -> None:
         """Write an error as one line; with JSON also as an object on standard output."""
         line = " ".join(message.split())

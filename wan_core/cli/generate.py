@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
 from ..identity.face import FaceChoice
-from ..media import plan_output, read_photo, read_voice, write_video
+from ..media import read_photo, read_voice, write_video
 from ..pipelines import (
     Character,
     GenerateRequest,
@@ -25,11 +24,15 @@ from ..pipelines import (
 from ..provenance import Consent, SyntheticTag, check_consent, to_metadata
 from .arguments import parse_face, parse_named_files, parse_size
 from .console import Console
+from .generate_wan import run_generate_wan
 from .measure import References, plan_report, write_report
+from .output import package_version, plan_clip
 from .parser import DEMO_FILE
+from .wan_options import check_options
 
 DEMO_PROMPT = 'character1 waves at the beach and says "hello everyone"'
 CLIP_FILE = "clip.mp4"
+DEFAULT_SIZE, DEFAULT_SECONDS = "256*256", 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +63,17 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
     Raises:
         InputError: something given can't be used.
         OutputError: the clip can't be written.
-        CheckpointError: nano's weights are missing or damaged.
+        CheckpointError: weights are missing or damaged.
     """
+    check_options(options)
+    if options.model is not None:
+        run_generate_wan(options, console)
+        return
     consent = check_consent(options.consent, bool(options.reference or options.voice))
-    size, face = parse_size(options.size), parse_face(options.face)
+    size, face = parse_size(options.size or DEFAULT_SIZE), parse_face(options.face or "auto")
     photos = parse_named_files("--reference", options.reference)
     voices = parse_named_files("--voice", options.voice)
-    output = _plan(options, CLIP_FILE)
+    output = plan_clip(options.output, CLIP_FILE, overwrite=options.overwrite)
     characters, notes = _read_characters(photos, voices, face)
     first_frame = None
     if options.first_frame is not None:
@@ -74,14 +81,14 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
         first_frame, notes = picture.pixels, [*notes, *picture.notes]
     request = GenerateRequest(
         prompt=options.prompt,
-        negative_prompt=options.negative_prompt,
+        negative_prompt=options.negative_prompt or "",
         characters=characters,
         first_frame=first_frame,
         size=size,
-        duration=options.duration,
-        shot_type=options.shot_type,
+        duration=DEFAULT_SECONDS if options.duration is None else options.duration,
+        shot_type=options.shot_type or "single",
         seed=options.seed,
-        has_audio=options.audio,
+        has_audio=options.audio is not False,
         steps=options.steps,
         scales=_scales(options),
     )
@@ -115,7 +122,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> None:
             raise CheckpointError(
                 f"example: expected the file, got none at {file}. Install the package again."
             )
-    output = _plan(options, DEMO_FILE)
+    output = plan_clip(options.output, DEMO_FILE, overwrite=options.overwrite)
     character = Character(
         name="character1",
         photos=(read_photo(portrait).pixels,),
@@ -199,14 +206,6 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
     return lines, content
 
 
-def package_version() -> str:
-    """Return this package's version, "unknown" where it runs without being installed."""
-    try:
-        return version("wan-r2v")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def _report(job: Job, bundle: NanoBundle, path: Path) -> tuple[list[str], dict[str, Any]]:
     """Measure the written file, not what was in memory."""
     person = job.request.characters[0] if job.request.characters else None
@@ -217,16 +216,6 @@ def _report(job: Job, bundle: NanoBundle, path: Path) -> tuple[list[str], dict[s
         voice=None if person is None else person.voice,
     )
     return write_report(path, references, bundle.identity.face_encoder, path, overwrite=job.overwrite)
-
-
-def _plan(options: argparse.Namespace, default: str) -> Path:
-    """A named output is used as it is or refused; without a name the next free one is taken."""
-    if options.output is None:
-        return plan_output(Path(default), overwrite=options.overwrite, number=True)
-    output: Path = options.output
-    if not output.suffix and not output.is_dir():
-        output = output.with_suffix(".mp4")
-    return plan_output(output, overwrite=options.overwrite)
 
 
 def _read_characters(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..errors import InputError
+from .wan_parser import add_decode_options, add_wan_options
 
 DEMO_FILE = "wan_r2v_demo.mp4"
 AddCommand = Callable[[str, str], "Parser"]
@@ -54,12 +55,19 @@ def build_parser() -> Parser:
     report.add_argument("--face", default="auto", metavar="WHICH", help="as for generate")
     _add_output(report, "stem of the two files (default: CLIP.report)")
     _add_weights(report)
+    decode = add("decode", "make the clip of latents that generate has saved")
+    add_decode_options(decode)
+    _add_output(decode, "where the clip goes (default: clip.mp4 here, or the next free number)")
     verify = add("verify", "say whether a clip carries the tag of synthetic media")
     verify.add_argument("clip", type=Path, help="the clip, such as clip.mp4")
     inspect = add("inspect", "say what a weights file or model folder is")
     inspect.add_argument("file", type=Path, help="a .safetensors file, a sharded index, or a folder")
-    doctor = add("doctor", "say what is installed here and what nano can make")
+    doctor = add("doctor", "say what is installed here and what it can make")
     _add_weights(doctor)
+    doctor.add_argument(
+        "--models", type=Path, metavar="FOLDER", help="also plan the memory of every Wan model in a folder"
+    )
+    doctor.add_argument("--vram", metavar="SIZE", help="plan for this much memory, such as 24GB")
     return parser
 
 
@@ -70,7 +78,7 @@ def _add_generate(add: AddCommand) -> None:
         default="",
         help=f"place, movement and, in quotes, what is said; names character1. {_WORDS}",
     )
-    generate.add_argument("--negative-prompt", default="", help="what to lead away from")
+    generate.add_argument("--negative-prompt", help="what to lead away from (default: the model's)")
     generate.add_argument(
         "--reference",
         action="append",
@@ -87,9 +95,8 @@ def _add_generate(add: AddCommand) -> None:
     )
     generate.add_argument(
         "--face",
-        default="auto",
         metavar="WHICH",
-        help="auto: the largest face found; 2, 3, ...: the next largest; whole: the picture is the face (for drawings)",
+        help="auto (default): the largest face; 2, 3, ...: the next largest; whole: all of the picture (for drawings)",
     )
     generate.add_argument(
         "--consent",
@@ -100,19 +107,20 @@ def _add_generate(add: AddCommand) -> None:
         "--first-frame", type=Path, metavar="PICTURE", help="picture that the clip begins with"
     )
     generate.add_argument(
-        "--size", default="256*256", metavar="W*H", help="of the clip in pixels (default: 256*256)"
+        "--size", metavar="W*H", help="of the clip in pixels (default: 256*256, or the model's)"
     )
     generate.add_argument(
-        "--duration", type=float, default=2.0, metavar="SECONDS", help="of the clip (default: 2)"
+        "--duration", type=float, metavar="SECONDS", help="of the clip (default: 2, or the model's)"
     )
-    generate.add_argument(
-        "--shot-type", default="single", metavar="TYPE", help="single or multi (default: single)"
-    )
+    generate.add_argument("--shot-type", metavar="TYPE", help="single or multi (default: single)")
     generate.add_argument(
         "--seed", type=int, default=0, help="of the noise; the same seed gives the same clip"
     )
     generate.add_argument(
-        "--audio", action=argparse.BooleanOptionalAction, default=True, help="whether the clip has sound"
+        "--audio",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether the clip has sound (default: where the model makes it)",
     )
     generate.add_argument("--steps", type=int, help="sampling steps (default: the model's)")
     generate.add_argument(
@@ -127,6 +135,7 @@ def _add_generate(add: AddCommand) -> None:
     _add_output(generate, "where the clip goes (default: clip.mp4 here, or the next free number)")
     _add_report(generate)
     _add_weights(generate)
+    add_wan_options(generate)
 
 
 def _add_output(command: Parser, text: str) -> None:

@@ -6,13 +6,16 @@ from .files import plan_output, write_bytes
 from .photos import Photo, read_photo
 from .sound import Sound, check_voice, read_sound, read_voice, resample
 from .video_file import DecodedClip, encode_video, read_video, write_video
+from .video_writer import VideoWriter, open_video
 
 __all__ = [
     "DecodedClip",
     "Photo",
     "Sound",
+    "VideoWriter",
     "check_voice",
     "encode_video",
+    "open_video",
     "plan_output",
     "read_photo",
     "read_sound",

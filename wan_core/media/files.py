@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, OutputError
@@ -67,17 +70,47 @@ def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> Pa
     Raises:
         OutputError: folder missing, read-only, disk full, file in use; nothing is left behind.
     """
+    with partial_file(path, overwrite=overwrite) as partial, partial.path.open("wb") as file:
+        file.write(data)
+    return partial.written
+
+
+@dataclass(slots=True)
+class PartialFile:
+    """A file on its way.
+
+    Attributes:
+        path: where the content is written, beside the final name.
+        written: the final name; before the end of the block, the one that was asked for.
+    """
+
+    path: Path
+    written: Path
+
+
+@contextmanager
+def partial_file(path: str | Path, *, overwrite: bool = False) -> Iterator[PartialFile]:
+    """Give a temporary file in the same folder, and the final name to it when the block ends well.
+
+    The content is flushed to the disk before. After an exception nothing is left behind.
+
+    Args:
+        path: the file.   overwrite: replace an existing file; otherwise the next free number is taken.
+    Raises:
+        OutputError: folder missing, read-only, disk full, file in use.
+    """
     path = Path(path)
     temporary: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=path.parent)
+        os.close(handle)
         temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
+        partial = PartialFile(temporary, path)
+        yield partial
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         _open_up(temporary)
-        return _publish(temporary, path, overwrite)
+        partial.written = _publish(temporary, path, overwrite)
     except OSError as error:
         raise OutputError(_explain(error, path)) from error
     finally:

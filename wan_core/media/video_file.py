@@ -78,20 +78,18 @@ def encode_video(
     video: Tensor, fps: float, audio: AudioClip | None = None, *, metadata: Mapping[str, str] | None = None
 ) -> bytes:
     """Encode a clip as the bytes of an MP4 file; arguments and errors as `write_video`."""
-    frames = _to_frames(video)
-    if not 0 < fps <= 1000:
-        raise InputError(f"fps: expected more than 0 and at most 1000, got {fps}. Give the frames a second.")
-    rate = Fraction(fps).limit_denominator(1001)
+    frames = to_frames(video)
+    rate = frame_rate(fps)
     sound = None if audio is None else _fit_sound(audio, len(frames) / rate)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"movflags": "+use_metadata_tags"}) as opened:
         container = cast(OutputContainer, opened)
         container.metadata.update(metadata or {})
-        picture_stream, sound_stream = _add_streams(container, frames.shape[1:3], rate, sound is not None)
+        picture_stream, sound_stream = add_streams(container, frames.shape[1:3], rate, sound is not None)
         # Picture and sound alternate by time, as players like to read them.
         written = 0
         for number, frame in enumerate(frames):
-            _encode_frame(container, picture_stream, frame, number)
+            encode_frame(container, picture_stream, frame, number)
             if sound is not None and sound_stream is not None:
                 due = min(len(sound), round((number + 1) / rate * AAC_RATE))
                 while written < due:
@@ -142,8 +140,23 @@ def read_video(path: str | Path, max_frames: int = 2000) -> DecodedClip:
     return DecodedClip(torch.from_numpy(np.stack(frames)), fps, tags)
 
 
-def _to_frames(video: Tensor) -> NDArray[np.uint8]:
-    """(1, 3, F, H, W) or (3, F, H, W) in [-1, 1] -> (F, H, W, 3) uint8 of even sizes."""
+def frame_rate(fps: float) -> Fraction:
+    """Frames a second as a fraction that the container can hold.
+
+    Raises:
+        InputError: not positive, or above 1000.
+    """
+    if not 0 < fps <= 1000:
+        raise InputError(f"fps: expected more than 0 and at most 1000, got {fps}. Give the frames a second.")
+    return Fraction(fps).limit_denominator(1001)
+
+
+def to_frames(video: Tensor) -> NDArray[np.uint8]:
+    """(1, 3, F, H, W) or (3, F, H, W) in [-1, 1] -> (F, H, W, 3) uint8 of even sizes.
+
+    Raises:
+        InputError: another shape, or values that are not finite.
+    """
     clip = video[0] if video.ndim == 5 and video.shape[0] == 1 else video
     if clip.ndim != 4 or clip.shape[0] != 3 or 0 in clip.shape:
         raise InputError(
@@ -174,9 +187,14 @@ def _fit_sound(audio: AudioClip, seconds: Fraction) -> NDArray[np.float32]:
     return fitted.clamp(-1, 1).numpy()
 
 
-def _add_streams(
+def add_streams(
     container: OutputContainer, size: tuple[int, ...], rate: Fraction, has_sound: bool
 ) -> tuple[VideoStream, AudioStream | None]:
+    """Add the streams of a clip: H.264 of a size (height, width) and a rate, and AAC where there is sound.
+
+    Raises:
+        MissingDependencyError: PyAV lacks the encoders.
+    """
     try:
         picture = container.add_stream("libx264", rate=rate)
         sound = container.add_stream("aac", rate=AAC_RATE) if has_sound else None
@@ -196,9 +214,10 @@ def _add_streams(
     return picture, sound
 
 
-def _encode_frame(
+def encode_frame(
     container: OutputContainer, stream: VideoStream, pixels: NDArray[np.uint8], number: int
 ) -> None:
+    """Encode one frame, (H, W, 3) uint8, of a number in the clip."""
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     frame = frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_TV_RANGE)
     frame.pts = number

@@ -1,0 +1,180 @@
+"""`wan-r2v generate --model`: a clip with a published Wan model; `wan-r2v decode`: latents that were saved."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import OutputError, WanCoreError
+from ..media import open_video, read_photo, write_bytes
+from ..pipelines.generate import Progress
+from ..pipelines.wan_generate import WanPlan, decode_latents, plan_wan, sample_wan
+from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes, read_latents
+from ..pipelines.wan_request import WanRequest
+from ..provenance import SyntheticTag, to_metadata
+from .arguments import parse_size
+from .console import Console
+from .output import package_version, plan_clip
+from .wan_options import parse_device, parse_guidance, read_execution, read_files
+
+LATENTS_SUFFIX = ".latents.safetensors"
+
+
+def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
+    """Make the clip that the options describe, and say what was made.
+
+    Args:
+        options: of `parser.build_parser`, with a model.
+        console: where to say it.
+    Raises:
+        InputError: something given can't be used, or it does not fit into the memory.
+        CheckpointError: a file is missing, damaged or of another model.
+        OutputError: the clip can't be written; the latents are kept, and the text says where.
+    """
+    output = plan_clip(options.output, "clip.mp4", overwrite=options.overwrite)
+    request, notes = _read_request(options)
+    plan = plan_wan(request, read_files(options), read_execution(options))
+    for line in _announce(plan):
+        console.note(line)
+    started = time.monotonic()
+    bar = console.bar()
+
+    def show(progress: Progress) -> None:
+        bar.update(progress.stage, progress.done, progress.total)
+
+    latents, more = sample_wan(plan, show)
+    notes += more
+    family = plan.model.family
+    info = LatentsInfo(family=family.name, seed=request.seed)
+    frames = decode_latents(
+        latents,
+        plan.model.vae,
+        family,
+        device=plan.options.device,
+        tiling=plan.memory.tiling,
+        progress=show,
+    )
+    tag = SyntheticTag(model=family.name, consent=None, seed=request.seed, version=package_version())
+    try:
+        path, content = _write(frames, output, family.fps, to_metadata(tag), overwrite=options.overwrite)
+    except BaseException as error:
+        kept = _keep(latents, info, output)
+        remedy = f"The sampled latents are in {kept}: decode them with `wan-r2v decode {kept} --vae {plan.model.vae}`."
+        if isinstance(error, WanCoreError):
+            raise type(error)(f"{error} {remedy}") from error
+        if isinstance(error, Exception):
+            raise OutputError(
+                f"clip: expected to decode and write it, got {type(error).__name__}: {error}. {remedy}"
+            ) from error
+        console.note(remedy)
+        raise
+    _show(console, path, content | {"model": family.name, "seed": request.seed}, started, notes)
+
+
+def run_decode(options: argparse.Namespace, console: Console) -> None:
+    """Decode latents that `generate` saved when a clip could not be written.
+
+    Args:
+        options: of `parser.build_parser`.
+        console: where to say it.
+    Raises:
+        InputError: the file holds something else.   CheckpointError: the VAE is missing or another.
+        OutputError: the clip can't be written.
+    """
+    output = plan_clip(options.output, "clip.mp4", overwrite=options.overwrite)
+    latents, info = read_latents(options.latents)
+    started = time.monotonic()
+    bar = console.bar()
+
+    def show(progress: Progress) -> None:
+        bar.update(progress.stage, progress.done, progress.total)
+
+    family = info.known_family
+    frames = decode_latents(latents, options.vae, family, device=parse_device(options.device), progress=show)
+    tag = SyntheticTag(model=info.family, consent=None, seed=info.seed, version=package_version())
+    path, content = _write(frames, output, family.fps, to_metadata(tag), overwrite=options.overwrite)
+    _show(console, path, content | {"model": info.family, "seed": info.seed}, started, [])
+
+
+def _read_request(options: argparse.Namespace) -> tuple[WanRequest, list[str]]:
+    notes: list[str] = []
+    pictures: list[Tensor | None] = []
+    for path in (options.first_frame, options.last_frame):
+        picture = None if path is None else read_photo(path)
+        pictures.append(None if picture is None else picture.pixels)
+        notes += () if picture is None else picture.notes
+    request = WanRequest(
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+        first_frame=pictures[0],
+        last_frame=pictures[1],
+        size=None if options.size is None else parse_size(options.size),
+        frames=options.frames,
+        duration=options.duration,
+        seed=options.seed,
+        steps=options.steps,
+        shift=options.shift,
+        solver=options.solver,
+        guidance=parse_guidance(options.guidance),
+        preset=options.preset,
+    )
+    return request, notes
+
+
+def _announce(plan: WanPlan) -> list[str]:
+    """What is about to be done, before the first weight is read."""
+    settings, family = plan.settings, plan.model.family
+    low, high = settings.guidance
+    guidance = f"{low:g} and {high:g} (low and high noise)" if family.has_experts else f"{low:g}"
+    names = [f"{lora.path.name}:{lora.strength:g}" for t in plan.model.transformers for lora in t.loras]
+    return [
+        f"{family.name}: {settings.frames} frames of {plan.size[0]}x{plan.size[1]} at {family.fps} a second, "
+        f"{len(settings.schedule().shown)} steps of {settings.solver}, shift {settings.shift:g}, guidance {guidance}",
+        *([f"LoRA: {', '.join(dict.fromkeys(names))}"] if names else []),
+        *plan.memory.lines(),
+    ]
+
+
+def _write(
+    frames: Iterator[Tensor], output: Path, fps: int, metadata: Mapping[str, str], *, overwrite: bool
+) -> tuple[Path, dict[str, Any]]:
+    """Write frames as they come."""
+    with open_video(output, fps, metadata=metadata, overwrite=overwrite) as writer:
+        for chunk in frames:
+            writer.add(chunk)
+    height, width = writer.size or (0, 0)
+    return writer.path, {
+        "output": str(writer.path),
+        "frames": writer.frames,
+        "width": width,
+        "height": height,
+        "fps": fps,
+        "has_audio": False,
+    }
+
+
+def _keep(latents: Tensor, info: LatentsInfo, output: Path) -> Path:
+    """Save latents beside the clip, or where that can not be, in the system's folder for temporary files."""
+    data = latents_to_bytes(latents, info)
+    name = f"{output.stem}{LATENTS_SUFFIX}"
+    try:
+        return write_bytes(output.with_name(name), data)
+    except OutputError:
+        return write_bytes(Path(tempfile.gettempdir()) / name, data)
+
+
+def _show(console: Console, path: Path, content: dict[str, Any], started: float, notes: list[str]) -> None:
+    seconds = time.monotonic() - started
+    lines = [
+        f"made {path}: {content['frames']} frames of {content['width']}x{content['height']} at {content['fps']} a "
+        f"second with {content['model']}, without sound, in {seconds:.1f} s",
+        "the file carries a tag that says it is synthetic.",
+        *(f"note: {note}" for note in notes),
+    ]
+    console.show(lines, {**content, "seconds": round(seconds, 3), "notes": notes})

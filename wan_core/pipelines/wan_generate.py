@@ -1,0 +1,317 @@
+"""Text- and image-to-video with the published Wan models: prompt and pictures, sampling, frames."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.clip_image import load_clip_image
+from ..checkpoints.load import load_text_encoder, load_vae
+from ..errors import CheckpointMismatchError
+from ..sampling.experts import ExpertRule
+from ..sampling.guard import NumberGuard
+from ..sampling.guidance import GuidanceChain, GuidanceTerm
+from ..sampling.loop import StepInfo, sample
+from ..sampling.noise import draw_noise, make_generator
+from ..sampling.sigmas import AVSigmas
+from ..types import AVLatents
+from ..vae.tiling import Tiling
+from ..vae.wan_vae import WanVAE
+from .generate import Progress, ProgressCallback
+from .memory_plan import MemoryPlan, plan_memory
+from .wan_family import WanFamily
+from .wan_files import FoundModel, WanFiles, check_vae, find_model
+from .wan_pictures import cover, frame_clip, frame_mask, stretch, target_size, to_video
+from .wan_request import WanRequest, WanSettings, resolve
+from .wan_transformer import WanCondition, WanConditioning, WanTransformers
+
+#: The text encoder works in it, as in the official code; CLIP on a GPU in float16.
+TEXT_DTYPE = torch.bfloat16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WanOptions:
+    """How the work is done.
+
+    Attributes:
+        device: where.   dtype: of the transformer; None for bfloat16 on a GPU and float32 on the processor.
+        limit: bytes of the device's memory that may be used, None for what is free (a GPU) or no limit (the processor).
+        safe: a step whose result is not finite is repeated in float32.
+    """
+
+    device: str = "cpu"
+    dtype: torch.dtype | None = None
+    limit: int | None = None
+    safe: bool = False
+
+    @property
+    def work_dtype(self) -> torch.dtype:
+        """Dtype of the transformer."""
+        if self.dtype is not None:
+            return self.dtype
+        return torch.float32 if torch.device(self.device).type == "cpu" else torch.bfloat16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WanPlan:
+    """Everything that is decided before the first weight is read.
+
+    Attributes:
+        request, options: as given.   model: the files.   settings: what the request comes to.
+        size: width and height of the clip.   memory: what goes where.
+    """
+
+    request: WanRequest
+    options: WanOptions
+    model: FoundModel
+    settings: WanSettings
+    size: tuple[int, int]
+    memory: MemoryPlan
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int, int]:
+        """(1, C, F, H, W) of the latents."""
+        family = self.model.family
+        width, height = self.size
+        frames = self.settings.latent_frames
+        return 1, family.latent_channels, frames, height // family.stride, width // family.stride
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WanResult:
+    """A finished clip: video (1, 3, F, H, W) float32 in [-1, 1] on the CPU, frames a second, sentences for the user."""
+
+    video: Tensor
+    fps: int
+    notes: tuple[str, ...] = field(default=())
+
+
+def plan_wan(request: WanRequest, files: WanFiles, options: WanOptions | None = None) -> WanPlan:
+    """Recognise the model, check the request against it, and plan the memory; only headers are read.
+
+    Raises:
+        InputError: a part is missing, or the request asks for what the family can not make.
+        CheckpointError: a file is missing, damaged or belongs to another model.
+        InputError: the work does not fit into the memory; the text has the numbers.
+    """
+    options = options or WanOptions()
+    model = find_model(files)
+    settings = resolve(request, model.family)
+    size = target_size(model.family, settings.size, request.first_frame)
+    memory = plan_memory(
+        model,
+        size,
+        settings.frames,
+        device=options.device,
+        dtype=options.work_dtype,
+        limit=options.limit,
+    )
+    return WanPlan(request=request, options=options, model=model, settings=settings, size=size, memory=memory)
+
+
+def generate_wan(
+    request: WanRequest,
+    files: WanFiles,
+    options: WanOptions | None = None,
+    progress: ProgressCallback | None = None,
+) -> WanResult:
+    """Make a clip with a published Wan model and keep it in memory: `plan_wan`, `sample_wan`, `decode_latents`.
+
+    Args:
+        request: what to make.   files: the model's parts.   options: how.   progress: called on the way; an exception
+            that it raises ends the work and rises.
+    Raises: as these three.
+    """
+    plan = plan_wan(request, files, options)
+    latents, notes = sample_wan(plan, progress)
+    chunks = decode_latents(
+        latents,
+        plan.model.vae,
+        plan.model.family,
+        device=plan.options.device,
+        tiling=plan.memory.tiling,
+        progress=progress,
+    )
+    frames = [chunk.cpu() for chunk in chunks]
+    return WanResult(video=torch.cat(frames, dim=2), fps=plan.model.family.fps, notes=notes)
+
+
+def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple[Tensor, tuple[str, ...]]:
+    """Encode, then sample.
+
+    Each part is loaded when it is needed and freed before the next.
+
+    Returns: clean latents (1, C, F, H, W) float32 on the CPU, as the codec wants them, and notes for the user.
+    Raises: CheckpointError: a part can not be loaded.   WanCoreError: values that are not finite.
+    """
+    report = progress or _ignore
+    report(Progress(stage="encode", done=0, total=1))
+    contexts, notes = encode_prompts(plan)
+    conditioning = encode_pictures(plan, contexts)
+    report(Progress(stage="encode", done=1, total=1))
+    settings, options = plan.settings, plan.options
+    boundary = settings.family.boundary
+    transformers = WanTransformers(
+        plan.model.transformers,
+        boundary,
+        conditioning,
+        device=options.device,
+        dtype=options.work_dtype,
+        resident=plan.memory.resident,
+        safe=options.safe,
+    )
+    schedule = settings.schedule()
+    low, high = settings.guidance
+    scales = [low] * len(schedule.shown)
+    if boundary is not None:
+        scales = ExpertRule(boundary=boundary).scales(schedule.shown, low=low, high=high)
+    chain = GuidanceChain(WanCondition(0))
+    if any(scale != 1.0 for scale in scales):
+        chain = GuidanceChain(WanCondition(1), [GuidanceTerm(condition=WanCondition(0), video=scales)])
+    noise = draw_noise(plan.latent_shape, make_generator(plan.request.seed)).to(options.device)
+
+    def on_step(info: StepInfo) -> None:
+        done = Progress(stage="sample", done=info.index + 1, total=info.total, denoised=info.denoised)
+        report(done)
+
+    result = sample(
+        transformers.denoiser(),
+        AVLatents(noise),
+        AVSigmas(schedule.sigmas),
+        chain,
+        solver=schedule.solver,
+        model_timesteps=AVSigmas(schedule.timesteps),
+        first_frame=conditioning.first_frame,
+        callback=on_step,
+        guard=NumberGuard(model=transformers.network, safe=options.safe),
+    )
+    transformers.free("low")
+    return result.video.float().cpu(), notes
+
+
+@torch.no_grad()
+def encode_prompts(plan: WanPlan) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
+    """Embed prompt and negative prompt, and free the text encoder.
+
+    Returns: contexts (1, 512, text_dim) of both, on the CPU, and notes for the user.
+    Raises: CheckpointError: the encoder can not be loaded.
+    """
+    prompts = [plan.request.prompt, plan.settings.negative_prompt]
+    encoder = load_text_encoder(
+        plan.model.text_encoder,
+        plan.memory.text_device,
+        TEXT_DTYPE,
+        tokenizer=plan.model.tokenizer,
+    )
+    with encoder:
+        notes = encoder.notes(prompts)
+        contexts = encoder.encode(prompts).float().cpu()
+    del encoder
+    _release(plan.options.device)
+    return tuple(contexts.split(1)), notes
+
+
+@torch.no_grad()
+def encode_pictures(plan: WanPlan, contexts: tuple[Tensor, ...]) -> WanConditioning:
+    """Turn the first and last frame into what the family is given for them.
+
+    Args: contexts: see `encode_prompts`; passed on.
+    Raises: CheckpointError: VAE or CLIP can not be loaded, or the VAE is another family's.
+    """
+    family, request, device = plan.model.family, plan.request, plan.options.device
+    if request.first_frame is None:
+        return WanConditioning(contexts=contexts)
+    image_embeds = _clip_tokens(plan)
+    first = request.first_frame
+    vae = load_codec(plan.model.vae, family, device)
+    if family.conditioning == "first_frame":
+        pixels = cover(first, plan.size)[None, :, None]
+        frame = vae.encode(pixels, tiling=plan.memory.tiling).float()
+        return WanConditioning(contexts=contexts, first_frame=frame)
+    start = stretch(to_video(first), plan.size)
+    end = None
+    if request.last_frame is not None:
+        height, width = first.shape[:2]
+        # The official code means to cut the last frame to the shape of the first; sizes that differ are covered here.
+        same = request.last_frame.shape == first.shape
+        pixels = to_video(request.last_frame) if same else cover(request.last_frame, (width, height))
+        end = stretch(pixels, plan.size)
+    clip = frame_clip(start, end, plan.settings.frames)
+    known = vae.encode(clip, tiling=plan.memory.tiling).float()
+    mask = frame_mask(plan.settings.frames, tuple(known.shape[3:]), has_last=end is not None)
+    channels = torch.cat([mask.to(known), known], dim=1)
+    del vae
+    _release(device)
+    return WanConditioning(contexts=contexts, image_embeds=image_embeds, channels=channels)
+
+
+@torch.no_grad()
+def decode_latents(
+    latents: Tensor,
+    vae_path: Path,
+    family: WanFamily,
+    *,
+    device: str = "cpu",
+    tiling: Tiling | None = None,
+    progress: ProgressCallback | None = None,
+) -> Iterator[Tensor]:
+    """Decode latents to frames, a few at a time; memory does not grow with the length.
+
+    Args:
+        latents: (1, C, F, H, W), from `sample_wan`.   vae_path, family: the codec and whose latents they are.
+        device, tiling: see `WanPlan.memory`.   progress: told about every latent frame.
+    Yields: (1, 3, f, height, width) float32 in [-1, 1], on the device.
+    Raises: CheckpointError: the VAE can not be loaded, or is another family's.
+    """
+    report = progress or _ignore
+    vae = load_codec(vae_path, family, device)
+    total = latents.shape[2]
+    report(Progress(stage="decode", done=0, total=total))
+    for done, chunk in enumerate(vae.decode_stream(latents, tiling=tiling), start=1):
+        yield chunk.float()
+        report(Progress(stage="decode", done=done, total=total))
+
+
+def load_codec(path: Path, family: WanFamily, device: str) -> WanVAE:
+    """Load the VAE of a family, in float32 as in the official code.
+
+    Raises: CheckpointError: it can not be loaded.   CheckpointMismatchError: it is another family's.
+    """
+    check_vae(path, family)
+    vae = load_vae(path, device, torch.float32)
+    if not isinstance(vae, WanVAE):
+        raise CheckpointMismatchError(
+            f"VAE: expected a Wan VAE, got {type(vae).__name__} in {path}. Name the file of the VAE."
+        )
+    return vae.requires_grad_(False)
+
+
+@torch.no_grad()
+def _clip_tokens(plan: WanPlan) -> Tensor | None:
+    """CLIP tokens of the pictures, on the CPU, for a family that attends to them."""
+    request, device = plan.request, plan.options.device
+    if plan.model.clip_vision is None or request.first_frame is None:
+        return None
+    dtype = torch.float32 if torch.device(device).type == "cpu" else torch.float16
+    encoder = load_clip_image(plan.model.clip_vision, device, dtype)
+    pictures = [to_video(p) for p in (request.first_frame, request.last_frame) if p is not None]
+    tokens = encoder.encode(pictures).float().cpu()
+    del encoder
+    _release(device)
+    return tokens
+
+
+def _release(device: str) -> None:
+    """Give memory that nobody holds any more back."""
+    gc.collect()
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _ignore(progress: Progress) -> None:
+    """Progress that nobody watches."""

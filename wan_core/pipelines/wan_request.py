@@ -1,0 +1,190 @@
+"""What a user asks a Wan model for, and what it comes to once the family is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+from torch import Tensor
+
+from ..errors import InputError
+from ..sampling.noise import MAX_SEED
+from ..sampling.presets import DISTIL_PRESETS, DistilPreset
+from ..sampling.schedule import Schedule, SolverName, make_schedule
+from .wan_family import WanFamily
+
+SOLVERS: tuple[SolverName, ...] = get_args(SolverName)
+#: Name of a preset that means: the first one of the family.
+ANY_DISTIL = "distil"
+MAX_FRAMES = 4001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WanRequest:
+    """A clip to make with a published Wan model; None takes the family's official value everywhere.
+
+    Attributes:
+        prompt: any text.   negative_prompt: what to lead away from; "" is kept as an empty prompt.
+        first_frame, last_frame: pictures that the clip begins and ends with, (H, W, 3) uint8 RGB.
+        size: width and height in pixels. With a first frame it is the area; the shape is that of the picture, as in
+            the official code.
+        frames: 4k + 1.   duration: seconds, instead of `frames`.
+        seed: 0 to 2**64 - 1.   steps, shift: of the sampler.   solver: "unipc", "dpm++" or "euler".
+        guidance: scale of the prompt, for the low-noise and the high-noise expert (equal for a single model); 1 leaves
+            the negative prompt out and halves the time.
+        preset: settings of a step-distilled LoRA or model instead of steps, shift and solver: a key of
+            `DISTIL_PRESETS`, or "distil" for the family's.
+    Raises: InputError: a value that no model could use.
+    """
+
+    prompt: str = ""
+    negative_prompt: str | None = None
+    first_frame: Tensor | None = None
+    last_frame: Tensor | None = None
+    size: tuple[int, int] | None = None
+    frames: int | None = None
+    duration: float | None = None
+    seed: int = 0
+    steps: int | None = None
+    shift: float | None = None
+    solver: SolverName | None = None
+    guidance: tuple[float, float] | None = None
+    preset: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"seed: expected 0 to {MAX_SEED}, got {self.seed}. Use another seed.")
+        if self.steps is not None and not 1 <= self.steps <= 1000:
+            raise InputError(f"steps: expected 1 to 1000, got {self.steps}. Leave it out for the default.")
+        if self.shift is not None and not 0.0 < self.shift < math.inf:
+            raise InputError(
+                f"shift: expected a positive number, got {self.shift}. Leave it out for the default."
+            )
+        if self.guidance is not None and not all(0.0 <= scale < math.inf for scale in self.guidance):
+            raise InputError(
+                f"guidance: expected 0 or more, got {self.guidance}. 1 follows the prompt alone."
+            )
+        if self.solver is not None and self.solver not in SOLVERS:
+            raise InputError(
+                f"solver: expected one of {', '.join(SOLVERS)}, got {self.solver!r}. Wan's own is unipc."
+            )
+        if self.preset is not None and (self.steps, self.shift, self.solver) != (None, None, None):
+            raise InputError(
+                f"preset: expected it alone, got {self.preset} with steps, shift or solver. Leave one or the other out."
+            )
+        if self.frames is not None and self.duration is not None:
+            raise InputError(
+                f"length: expected frames or a duration, got both ({self.frames} and {self.duration:g} s). "
+                "Leave one out."
+            )
+        for name, picture in (("first frame", self.first_frame), ("last frame", self.last_frame)):
+            if picture is not None and (picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape):
+                raise InputError(
+                    f"{name}: expected (H, W, 3) uint8 RGB, got {tuple(picture.shape)}. Read it with wan_core.media."
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WanSettings:
+    """A request with every value decided, checked against the family.
+
+    Attributes: as of `WanRequest`.   size: as asked for; see `wan_pictures.target_size` for what a picture makes of it.
+        guidance: (low-noise, high-noise).   preset: settings of a step-distilled model, which then decide the schedule.
+    """
+
+    family: WanFamily
+    negative_prompt: str
+    size: tuple[int, int]
+    frames: int
+    steps: int
+    shift: float
+    solver: SolverName
+    guidance: tuple[float, float]
+    preset: DistilPreset | None = None
+
+    def schedule(self) -> Schedule:
+        """Solver, sigmas and timesteps."""
+        if self.preset is not None:
+            return self.preset.schedule()
+        return make_schedule(self.solver, self.steps, self.shift)
+
+    @property
+    def latent_frames(self) -> int:
+        """Latent frames of the clip."""
+        return (self.frames - 1) // 4 + 1
+
+
+def resolve(request: WanRequest, family: WanFamily) -> WanSettings:
+    """Decide what the request leaves open, and refuse what the family can not make.
+
+    Raises: InputError: frames, size, or pictures that do not fit the family.
+    """
+    _check_pictures(request, family)
+    size = request.size or family.size
+    if min(size) < family.grid or any(side % family.grid for side in size):
+        near = "*".join(str(max(1, round(side / family.grid)) * family.grid) for side in size)
+        raise InputError(
+            f"size: expected multiples of {family.grid} for {family.name}, got {size[0]}*{size[1]}. Use {near}."
+        )
+    preset = None if request.preset is None else _preset(request.preset, family)
+    usual = family if preset is None else preset
+    negative = family.negative_prompt if request.negative_prompt is None else request.negative_prompt
+    return WanSettings(
+        family=family,
+        negative_prompt=negative,
+        size=size,
+        frames=_frames(request, family),
+        steps=request.steps or usual.steps,
+        shift=request.shift or (family.usual_shift(size) if preset is None else preset.shift),
+        solver=request.solver or ("unipc" if preset is None else preset.solver),
+        guidance=request.guidance or usual.guidance,
+        preset=preset,
+    )
+
+
+def _preset(name: str, family: WanFamily) -> DistilPreset:
+    fitting = {key: value for key, value in DISTIL_PRESETS.items() if value.model == family.name}
+    if name == ANY_DISTIL and fitting:
+        return next(iter(fitting.values()))
+    if name not in fitting:
+        known = ", ".join((ANY_DISTIL, *fitting)) if fitting else "none"
+        raise InputError(
+            f"preset: expected one for {family.name} ({known}), got {name}. Set steps, shift and guidance yourself."
+        )
+    return fitting[name]
+
+
+def _frames(request: WanRequest, family: WanFamily) -> int:
+    """Frames asked for; a duration becomes the nearest number that the codec can hold."""
+    frames = request.frames
+    if frames is None and request.duration is not None:
+        if not 0.0 < request.duration * family.fps < MAX_FRAMES:
+            raise InputError(
+                f"duration: expected more than 0 and at most {(MAX_FRAMES - 1) / family.fps:g} seconds, got "
+                f"{request.duration:g}. {family.name} was made for {family.frames / family.fps:.1f} seconds."
+            )
+        frames = 4 * round(request.duration * family.fps / 4) + 1
+    frames = family.frames if frames is None else frames
+    if not 1 <= frames <= MAX_FRAMES or frames % 4 != 1:
+        near = min(MAX_FRAMES, 4 * max(0, round((frames - 1) / 4)) + 1)
+        raise InputError(f"frames: expected 4k + 1 (1, 5, 9, ... {MAX_FRAMES}), got {frames}. Use {near}.")
+    return frames
+
+
+def _check_pictures(request: WanRequest, family: WanFamily) -> None:
+    if family.needs_first_frame and request.first_frame is None:
+        raise InputError(
+            f"first frame: expected a picture for {family.name}, an image-to-video model, got none. Give a first "
+            "frame, or use a text-to-video model."
+        )
+    if family.conditioning == "text" and request.first_frame is not None:
+        raise InputError(
+            f"first frame: expected none for {family.name}, a text-to-video model, got one. Leave it out, or use an "
+            "image-to-video model."
+        )
+    wants_last = family.conditioning == "first_last"
+    if wants_last != (request.last_frame is not None):
+        expected, got = ("a picture", "none") if wants_last else ("none", "one")
+        remedy = "Give a last frame." if wants_last else "Leave it out; only Wan2.1-FLF2V-14B takes one."
+        raise InputError(f"last frame: expected {expected} for {family.name}, got {got}. {remedy}")
