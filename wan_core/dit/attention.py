@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ops.attention import attend, merge_heads, split_heads
-from ..ops.norm import RMSNorm
+from ..ops.norm import NoNorm, RMSNorm
 from ..ops.rope import apply_rope
 from ..protocols import Injection, Operations
 from .config import WanConfig
@@ -60,8 +60,9 @@ class SelfAttention(Attention):
 
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """Attend; x: (B, L, dim), table: RoPE of the tokens; returns (B, L, dim)."""
-        query = apply_rope(self.heads(self.norm_q(self.q(x))), table)
-        key = apply_rope(self.heads(self.norm_k(self.k(x))), table)
+        query, key = self.norm_q(self.q(x), torch.float32), self.norm_k(self.k(x), torch.float32)
+        query = apply_rope(self.heads(query), table, x.dtype, overwrite=True)
+        key = apply_rope(self.heads(key), table, x.dtype, overwrite=True)
         return self.o(merge_heads(attend(query, key, self.heads(self.v(x)))))
 
 
@@ -136,11 +137,12 @@ class CrossAttention(Attention):
     def attend_other(self, query: Tensor, other: OtherTower) -> Tensor:
         """Attend to the other tower's tokens, each side rotated by its own positions; (B, heads, L, head_dim)."""
         tokens = self.pre_attn_norm_fusion(other.tokens.to(query.dtype))
-        key = apply_rope(self.heads(self.norm_k_fusion(self.k_fusion(tokens))), other.key_table)
+        key = self.heads(self.norm_k_fusion(self.k_fusion(tokens), torch.float32))
+        key = apply_rope(key, other.key_table, query.dtype, overwrite=True)
         value = self.heads(self.v_fusion(tokens))
         return attend(apply_rope(query, other.query_table), key, value, other.mask)
 
 
 def make_norm(config: WanConfig, device: torch.device | str | None, dtype: torch.dtype | None) -> nn.Module:
     """Norm of queries or keys, or nothing where the configuration has none."""
-    return RMSNorm(config.dim, config.eps, device=device, dtype=dtype) if config.qk_norm else nn.Identity()
+    return RMSNorm(config.dim, config.eps, device=device, dtype=dtype) if config.qk_norm else NoNorm()

@@ -60,9 +60,9 @@ class WanBlock(nn.Module):
         work: torch.dtype,
         layout: Layout | None,
     ) -> Tensor:
-        """Return x (B, L, D) after self-attention; `layout` as in `modulated_norm`."""
+        """Return x (B, L, D), which may be overwritten, after self-attention; `layout` as in `modulated_norm`."""
         normed = modulated_norm(x, modulation[0], modulation[1], self.eps, layout).to(work)
-        return gated_residual(x, self.self_attn(normed, table), modulation[2], layout)
+        return gated_residual(x, self.self_attn(normed, table), modulation[2], layout, overwrite=True)
 
     def attend_context(
         self,
@@ -73,13 +73,13 @@ class WanBlock(nn.Module):
         injections: Sequence[Injection],
         block_index: int,
     ) -> Tensor:
-        """Return x (B, L, D) after cross-attention; not gated. `context` is in the working dtype."""
+        """Return x (B, L, D), which is kept, after cross-attention; not gated. `context` is in the working dtype."""
         normed = self.norm3(x.to(context.dtype))
         return x + self.cross_attn(normed, context, image_context, other, injections, block_index)
 
     def feed_forward(
         self, x: Tensor, modulation: tuple[Tensor, ...], work: torch.dtype, layout: Layout | None
     ) -> Tensor:
-        """Return x (B, L, D) after the feed-forward layers; `layout` as in `modulated_norm`."""
+        """Return x (B, L, D), which may be overwritten, after the feed-forward; `layout` as in `modulated_norm`."""
         normed = modulated_norm(x, modulation[3], modulation[4], self.eps, layout).to(work)
-        return gated_residual(x, self.ffn(normed), modulation[5], layout)
+        return gated_residual(x, self.ffn(normed), modulation[5], layout, overwrite=True)

@@ -199,7 +199,7 @@ class WanModel(nn.Module):
         work = self._working_dtype(latents)
         tokens, grid = self._patch(latents, work)
         places = (Places(grid, position_scale, (position_offset, 0.0, 0.0)),)
-        steps = self._timestep_groups(timestep, latents.shape[0], grid)
+        steps = fewest_steps(self._timestep_groups(timestep, latents.shape[0], grid), grid[0])
         layout = None
         if streams:
             more = [self._embed_stream(stream, timestep, work, position_scale) for stream in streams]
@@ -207,6 +207,8 @@ class WanModel(nn.Module):
             tokens = torch.cat((tokens, *(m.tokens for m in more)), dim=1)
             places = (*places, *(m.places for m in more))
             steps = torch.cat((steps, *(m.timestep.to(steps) for m in more)), dim=1)
+        if not torch.compiler.is_compiling() and bool((steps == steps[:1]).all()):
+            steps = steps[:1]
         time = self.time_embedding(timestep_embedding(steps, config.freq_dim).to(work))
         modulation = self.time_projection(time).float().unflatten(-1, (6, config.dim))
         if isinstance(context, PreparedContext):
@@ -333,6 +335,17 @@ class WanModel(nn.Module):
                 f"image_embeds: expected none beside a prepared context, got {tuple(image_embeds.shape)}. Give them "
                 "to prepare."
             )
+
+
+def fewest_steps(steps: Tensor, frames: int) -> Tensor:
+    """One timestep per sample or latent frame where those given per frame or token, (B, G), are equal within it."""
+    if torch.compiler.is_compiling():
+        return steps
+    for groups in (1, frames):
+        parts = steps.unflatten(1, (groups, -1))
+        if bool((parts == parts[..., :1]).all()):
+            return parts[..., 0]
+    return steps
 
 
 def rope_of_places(key: tuple[tuple[Places, ...], int, torch.device]) -> Tensor:

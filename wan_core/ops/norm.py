@@ -16,7 +16,7 @@ class RMSNorm(nn.Module):
     """Root-mean-square normalisation over the whole width, as Wan applies to queries and keys before heads are split.
 
     Args: dim: width.   eps: added to the mean square.
-    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py WanRMSNorm. Differs: one reduction in float32, one scaling.
+    Source: Wan-Video/Wan2.1@9737cba wan/modules/model.py WanRMSNorm. Differs: one reduction; float32 until the end.
     """
 
     def __init__(
@@ -31,11 +31,22 @@ class RMSNorm(nn.Module):
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim, device=device, dtype=dtype))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis of x (..., dim); the dtype of x is kept."""
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        factor = torch.rsqrt(norm.square() / x.shape[-1] + self.eps)
-        return (x * factor).to(x.dtype) * self.weight.to(dtype=x.dtype, device=x.device)
+    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Normalise the last axis of x (..., dim); `dtype` of the result, None: that of x."""
+        exact = x.float()
+        norm = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
+        result = exact * torch.rsqrt(norm.square() / x.shape[-1] + self.eps)
+        weight = self.weight.to(dtype=torch.float32, device=x.device)
+        result = result * weight if torch.is_grad_enabled() else result.mul_(weight)
+        return result.to(x.dtype if dtype is None else dtype)
+
+
+class NoNorm(nn.Module):
+    """What stands where a configuration has no `RMSNorm`."""
+
+    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Return x in `dtype`, None: as it is."""
+        return x if dtype is None else x.to(dtype)
 
 
 def modulated_norm(
@@ -65,10 +76,14 @@ def modulated_norm(
     return torch.addcmul(shift.unsqueeze(2), grouped, 1 + scale.unsqueeze(2)).flatten(1, 2)
 
 
-def gated_residual(x: Tensor, update: Tensor, gate: Tensor, layout: Layout | None = None) -> Tensor:
+def gated_residual(
+    x: Tensor, update: Tensor, gate: Tensor, layout: Layout | None = None, *, overwrite: bool = False
+) -> Tensor:
     """x + update * gate.
 
-    Args: x: (B, L, D), float32.   update: (B, L, D).   gate: (B, G, D), float32, grouped as in `modulated_norm`.
+    Args:
+        x: (B, L, D), float32.   update: (B, L, D).   gate: (B, G, D), float32, grouped as in `modulated_norm`.
+        overwrite: nothing else needs x, so that the result may take its place where no gradients are recorded.
     Returns: (B, L, D), float32.
     """
     if layout is not None:
@@ -78,7 +93,8 @@ def gated_residual(x: Tensor, update: Tensor, gate: Tensor, layout: Layout | Non
     groups = gate.shape[1]
     update = update.float()
     if groups == 1:
-        return torch.addcmul(x, update, gate)
+        is_free = overwrite and not torch.is_grad_enabled()
+        return x.addcmul_(update, gate) if is_free else torch.addcmul(x, update, gate)
     split = (groups, -1)
     return torch.addcmul(x.unflatten(1, split), update.unflatten(1, split), gate.unsqueeze(2)).flatten(1, 2)
 

@@ -95,11 +95,16 @@ def rope_table(positions: Tensor, head_dim: int) -> Tensor:
     return torch.stack((angle.cos(), angle.sin()), dim=-1).float()
 
 
-def apply_rope(x: Tensor, table: Tensor) -> Tensor:
+def apply_rope(
+    x: Tensor, table: Tensor, dtype: torch.dtype | None = None, *, overwrite: bool = False
+) -> Tensor:
     """Rotate neighbouring pairs of every head.
 
-    Args: x: (B, heads, L, head_dim).   table: (L, head_dim / 2, 2) of `rope_table`.
-    Returns: (B, heads, L, head_dim) in the dtype of `x`; computed in float32.
+    Args:
+        x: (B, heads, L, head_dim).   table: (L, head_dim / 2, 2) of `rope_table`.
+        dtype: of the result, None: that of `x`.
+        overwrite: nothing else needs x, so that the result may take its place where no gradients are recorded.
+    Returns: (B, heads, L, head_dim); computed in float32.
     """
     pairs = x.float().unflatten(-1, (-1, 2))
     if torch.compiler.is_compiling():
@@ -107,5 +112,7 @@ def apply_rope(x: Tensor, table: Tensor) -> Tensor:
         cosine, sine = table.unbind(-1)
         rotated = torch.stack((real * cosine - imaginary * sine, real * sine + imaginary * cosine), dim=-1)
     else:
-        rotated = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(table))
-    return rotated.flatten(-2).to(x.dtype)
+        numbers, turns = torch.view_as_complex(pairs), torch.view_as_complex(table)
+        is_free = overwrite and not torch.is_grad_enabled()
+        rotated = torch.view_as_real(numbers.mul_(turns) if is_free else numbers * turns)
+    return rotated.flatten(-2).to(x.dtype if dtype is None else dtype)

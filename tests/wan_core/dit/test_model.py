@@ -11,6 +11,7 @@ from tiny_dit import normal, randomise, relative_error, tiny_config
 from torch import nn
 
 from wan_core import load_dit
+from wan_core.dit.execution import for_inference
 from wan_core.dit.model import WanModel
 from wan_core.errors import ShapeError
 from wan_core.ops.key_value import KeyValueAdapter
@@ -60,6 +61,8 @@ def compare(model: WanTransformer3DModel, folder: Path, channels: int, image: to
         model_here = load_dit(folder / name)
         assert isinstance(model_here, WanModel)
         assert relative_error(model_here(latents, TIME, context, image_embeds=image), expected) < 1e-5, name
+    fast = for_inference(found)
+    assert relative_error(fast(latents, TIME, fast.prepare(context, image)), expected) < 1e-5
 
 
 def test_text_to_video_equals_diffusers(tmp_path: Path) -> None:
@@ -69,6 +72,11 @@ def test_text_to_video_equals_diffusers(tmp_path: Path) -> None:
 def test_image_to_video_equals_diffusers(tmp_path: Path) -> None:
     model = diffusers_model(in_channels=36, image_dim=20, added_kv_proj_dim=48)
     compare(model, tmp_path, 36, normal(2, 9, 20, seed=5))
+
+
+def test_second_generation_image_to_video_equals_diffusers(tmp_path: Path) -> None:
+    """36 channels in, no image embeddings: each expert of Wan2.2 I2V-A14B."""
+    compare(diffusers_model(in_channels=36), tmp_path, 36, None)
 
 
 @torch.no_grad()
@@ -90,10 +98,33 @@ def test_a_timestep_per_frame_equals_diffusers_per_token(tmp_path: Path) -> None
     latents = normal(2, 16, 3, 4, 6)
     frames = torch.tensor([[0.0, 900.0, 450.0], [0.0, 20.0, 700.0]])
     tokens = frames.repeat_interleave(6, dim=1)
-    expected = model(latents, tokens, CONTEXT).sample
+    mixed = torch.cat((tokens[:, :4], tokens[:, 4:].flip(1)), dim=1)
     found = load_dit(tmp_path)
+    for steps in (tokens, mixed, tokens[1:].repeat(2, 1)):
+        expected = model(latents, steps, CONTEXT).sample
+        assert relative_error(found(latents, steps, CONTEXT), expected) < 1e-5
+    expected = model(latents, tokens, CONTEXT).sample
     assert relative_error(found(latents, frames, CONTEXT), expected) < 1e-5
-    assert relative_error(found(latents, tokens, CONTEXT), expected) < 1e-5
+
+
+@torch.no_grad()
+def test_first_frame_as_a_clean_stream_of_tokens_equals_diffusers(tmp_path: Path) -> None:
+    """Wan2.2 TI2V: 48 channels, the tokens of the first frame at timestep 0."""
+    model = diffusers_model(in_channels=48, out_channels=48)
+    model.save_pretrained(tmp_path)
+    latents, context = normal(1, 48, 3, 4, 6), normal(1, 512, 12, seed=3)
+    context[:, 9:] = 0
+    tokens = torch.cat((torch.zeros(1, 6), torch.full((1, 12), 617.0)), dim=1)
+    expected = model(latents, tokens, context).sample
+    found = load_dit(tmp_path)
+    assert relative_error(found(latents, tokens, context), expected) < 1e-5
+    fast = for_inference(found)
+    assert relative_error(fast(latents, tokens, fast.prepare(context)), expected) < 1e-5
+    stream = TokenStream(latents=latents[:, :, :1], timestep=0.0)
+    rest = found(
+        latents[:, :, 1:], torch.tensor([617.0]), context, streams=[replace(stream, offset=(-1.0, 0, 0))]
+    )
+    assert relative_error(rest, expected[:, :, 1:]) < 1e-5
 
 
 def make(**changes: object) -> WanModel:
