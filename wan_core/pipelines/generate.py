@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ShapeError
+from ..sampling.guard import NumberGuard
 from ..sampling.guidance import GuidanceChain
 from ..sampling.loop import StepInfo, sample
 from ..sampling.noise import av_noise
@@ -163,6 +164,7 @@ def sample_clip(
         lead_audio(grid, grid, settings.audio_lead),
         chain,
         first_frame=first_frame,
+        guard=NumberGuard(model=bundle.dit),
         callback=on_step,
     )
 

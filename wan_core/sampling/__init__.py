@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from .denoiser import AVTimesteps, Denoiser
 from .experts import Expert, ExpertRule, ExpertSwitch
 from .guard import Culprit, NonFiniteError, NumberGuard
 from .guidance import GuidanceChain, GuidanceRun, GuidanceTerm, PlannedCondition, Scale
 from .guidance_rules import GuidanceRule, PlainSum, Projected, SigmaWindow, StepWindow, Window, ZeroStar
-from .loop import AVTimesteps, Denoiser, StepInfo, sample
+from .loop import StepInfo, sample
 from .noise import av_noise, draw_noise, make_generator
 from .presets import DISTIL_PRESETS, DistilPreset
 from .schedule import Schedule, SolverName, make_schedule

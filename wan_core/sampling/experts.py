@@ -12,7 +12,7 @@ from typing import Generic, Literal, TypeVar
 
 from ..errors import ConfigError
 from ..types import AVLatents
-from .loop import AVTimesteps, Denoiser
+from .denoiser import AVTimesteps, Denoiser
 from .sigmas import TIMESTEPS
 
 C = TypeVar("C")

@@ -5,45 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, InputError, ShapeError, WanCoreError
+from ..errors import ConfigError, InputError, ShapeError
 from ..types import AVLatents
+from .denoiser import AVTimesteps, Denoiser
 from .guard import Culprit, NonFiniteError, NumberGuard, remedy
-from .guidance import MODALITIES, GuidanceChain, GuidanceRun, Modality
+from .guidance import GuidanceChain
 from .sigmas import AVSigmas
 from .solvers import Euler, Solver
 from .track import Track
+from .walk import BadNumberError, Walk, check_latents, keep_first
 
-C_contra = TypeVar("C_contra", contravariant=True)
+__all__ = ["AVTimesteps", "Denoiser", "StepInfo", "sample"]
+
 C = TypeVar("C")
-
-
-class AVTimesteps(NamedTuple):
-    """Timesteps for the model, [0, 1000], float32.
-
-    video: (B,), or (B, F) per latent frame where a first frame is kept.   audio: (B,), or None without sound.
-    """
-
-    video: Tensor
-    audio: Tensor | None = None
-
-
-class Denoiser(Protocol[C_contra]):
-    """The model as the loop sees it."""
-
-    def __call__(self, latents: AVLatents, timesteps: AVTimesteps, condition: C_contra) -> AVLatents:
-        """Velocity v = eps - x0.
-
-        Args:
-            latents: noisy latents.   timesteps: see `AVTimesteps`.   condition: one of the guidance chain's.
-        Returns:
-            Velocities, shapes of `latents`.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +90,16 @@ def sample(
     shown = (None, None) if model_timesteps is None else model_timesteps
     video = Track("video", sigmas.video, shown[0], solver)
     audio = None if sigmas.audio is None else Track("audio", sigmas.audio, shown[1], solver)
-    walk = _Walk(denoiser, chain.start(), video, audio, first_frame)
+    walk = Walk(denoiser, chain.start(), video, audio, first_frame)
     total = len(sigmas.video) - 1
-    latents = AVLatents(_keep_first(noise.video, first_frame), noise.audio)
+    latents = AVLatents(keep_first(noise.video, first_frame), noise.audio)
     denoised: AVLatents | None = None
     for index in range(total):
         before, repaired = latents, None
         backup = walk.copy()
         try:
             latents, denoised = walk.step(before, index)
-        except _BadNumberError as bad:
+        except BadNumberError as bad:
             culprit = None if guard is None or bad.evaluate is None else guard.find(bad.evaluate)
             stopped = partial(
                 _stopped, index=index, total=total, culprit=culprit, latents=before, denoised=denoised
@@ -130,7 +109,7 @@ def sample(
             walk = backup
             try:
                 latents, denoised = _step_in_float32(walk, before, index, guard)
-            except _BadNumberError as again:
+            except BadNumberError as again:
                 raise stopped(again.what, remedy(culprit, is_repeated=True)) from None
             except torch.OutOfMemoryError as full:
                 raise stopped(bad.what, remedy(culprit, is_out_of_memory=True)) from full
@@ -142,111 +121,15 @@ def sample(
     return latents
 
 
-class _BadNumberError(WanCoreError):
-    """A velocity or latents are not finite; `evaluate` repeats the evaluation that gave the velocity."""
-
-    def __init__(self, what: str, evaluate: Callable[[], object] | None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.evaluate = evaluate
-
-
-class _Walk(Generic[C]):
-    """The run as a whole; `step` moves it on by one step."""
-
-    def __init__(
-        self,
-        denoiser: Denoiser[C],
-        guidance: GuidanceRun[C],
-        video: Track,
-        audio: Track | None,
-        first_frame: Tensor | None,
-    ) -> None:
-        self._denoiser = denoiser
-        self._guidance = guidance
-        self._video = video
-        self._audio = audio
-        self._first_frame = first_frame
-
-    def copy(self) -> _Walk[C]:
-        """The run as it stands, to come back to."""
-        audio = None if self._audio is None else self._audio.copy()
-        return _Walk(self._denoiser, self._guidance.copy(), self._video.copy(), audio, self._first_frame)
-
-    def sigmas(self, index: int) -> tuple[float, float | None]:
-        """Video and audio sigma at the start of a step."""
-        return self._video.sigmas[index], None if self._audio is None else self._audio.sigmas[index]
-
-    def moving(self, index: int) -> tuple[bool, bool]:
-        """Whether video and audio change in a step."""
-        return self._video.is_moving(index), self._audio is not None and self._audio.is_moving(index)
-
-    def step(self, latents: AVLatents, index: int) -> tuple[AVLatents, AVLatents]:
-        """New latents and the estimate of the clean ones.
-
-        Raises:
-            _BadNumberError: something is not finite.
-        """
-        moving = self.moving(index)
-        velocities = self._evaluate(latents, index, moving)
-        steered: list[Tensor | None] = [None, None]
-        for which, tensor in enumerate(latents):
-            if moving[which] and tensor is not None:
-                steered[which] = self._guidance.combine(MODALITIES[which], velocities[which], tensor)
-        video, denoised_video = self._video.step(steered[0], latents.video, index)
-        audio, denoised_audio = latents.audio, latents.audio
-        if self._audio is not None and latents.audio is not None:
-            audio, denoised_audio = self._audio.step(steered[1], latents.audio, index)
-        after = AVLatents(_keep_first(video, self._first_frame), audio)
-        _check_latents(after)
-        return after, AVLatents(_keep_first(denoised_video, self._first_frame), denoised_audio)
-
-    def _evaluate(
-        self, latents: AVLatents, index: int, moving: tuple[bool, bool]
-    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-        """Velocities of picture and sound by the number of the condition."""
-        sigmas = self.sigmas(index)
-        done = (self._video.done, 0 if self._audio is None else self._audio.done)
-        plan = self._guidance.plan(index, (sigmas[0], sigmas[1] or 0.0), moving, done)
-        timesteps = _timesteps(latents, self._video, self._audio, index, self._first_frame)
-        found: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
-        for planned in plan:
-            evaluate = partial(self._denoiser, latents, timesteps, planned.condition)
-            velocity = evaluate()
-            if planned.wants_video:
-                found[0][planned.place] = _checked("video", velocity.video, latents.video, evaluate)
-            if planned.wants_audio:
-                found[1][planned.place] = _checked("audio", velocity.audio, latents.audio, evaluate)
-        return found
-
-
-def _checked(
-    name: Modality, velocity: Tensor | None, latents: Tensor | None, evaluate: Callable[[], object]
-) -> Tensor:
-    if velocity is None or latents is None or velocity.shape != latents.shape:
-        got = None if velocity is None else tuple(velocity.shape)
-        want = None if latents is None else tuple(latents.shape)
-        raise ShapeError(f"{name} velocity: expected {want} (as the latents), got {got}. Check the denoiser.")
-    if not bool(torch.isfinite(velocity).all()):
-        raise _BadNumberError(f"{name} velocity", evaluate)
-    return velocity
-
-
-def _check_latents(latents: AVLatents) -> None:
-    for name, tensor in zip(MODALITIES, latents, strict=True):
-        if tensor is not None and not bool(torch.isfinite(tensor).all()):
-            raise _BadNumberError(f"{name} latents", None)
-
-
 def _step_in_float32(
-    walk: _Walk[C], latents: AVLatents, index: int, guard: NumberGuard
+    walk: Walk[C], latents: AVLatents, index: int, guard: NumberGuard
 ) -> tuple[AVLatents, AVLatents]:
-    """As `_Walk.step`; the results have the dtypes of `latents` again."""
+    """As `Walk.step`; the results have the dtypes of `latents` again."""
     wide = AVLatents(latents.video.float(), None if latents.audio is None else latents.audio.float())
     with guard.in_float32(latents.video.device):
         after, denoised = walk.step(wide, index)
     after = _cast_as(after, latents)
-    _check_latents(after)
+    check_latents(after)
     return after, _cast_as(denoised, latents)
 
 
@@ -276,29 +159,6 @@ def _cast_as(latents: AVLatents, model: AVLatents) -> AVLatents:
     if audio is not None and model.audio is not None:
         audio = audio.to(model.audio.dtype)
     return AVLatents(latents.video.to(model.video.dtype), audio)
-
-
-def _timesteps(
-    latents: AVLatents, video: Track, audio: Track | None, index: int, first_frame: Tensor | None
-) -> AVTimesteps:
-    batch, _, frames = latents.video.shape[:3]
-    device = latents.video.device
-    shape = (batch,) if first_frame is None else (batch, frames)
-    shown = torch.full(shape, video.timesteps[index], dtype=torch.float32, device=device)
-    if first_frame is not None:
-        shown[:, : first_frame.shape[2]] = 0.0
-    if audio is None:
-        return AVTimesteps(shown)
-    return AVTimesteps(
-        shown, torch.full((batch,), audio.timesteps[index], dtype=torch.float32, device=device)
-    )
-
-
-def _keep_first(video: Tensor, first_frame: Tensor | None) -> Tensor:
-    """`video` with its first latent frames replaced."""
-    if first_frame is None:
-        return video
-    return torch.cat([first_frame.to(video), video[:, :, first_frame.shape[2] :]], dim=2)
 
 
 def _check_inputs(noise: AVLatents, sigmas: AVSigmas, first_frame: Tensor | None) -> None:

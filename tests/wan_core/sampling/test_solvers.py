@@ -43,6 +43,18 @@ def test_euler_equals_diffusers(steps: int, shift: float) -> None:
         torch.testing.assert_close(ours[index], latents, rtol=1e-5, atol=1e-5)
 
 
+def test_euler_equals_diffusers_on_its_own_grid() -> None:
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    outputs, latents = recorded(6)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    scheduler.set_timesteps(6)
+    ours = run(Euler(), scheduler.sigmas, outputs, latents)
+    for index, timestep in enumerate(scheduler.timesteps):
+        latents = scheduler.step(outputs[index], timestep, latents).prev_sample
+        torch.testing.assert_close(ours[index], latents, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize(("steps", "shift"), [(1, 3.0), (2, 3.0), (3, 5.0), (8, 1.0), (20, 5.0), (50, 8.0)])
 def test_unipc_equals_diffusers_on_its_own_grid(order: int, steps: int, shift: float) -> None:
