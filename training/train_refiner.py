@@ -73,7 +73,10 @@ def decode_groups(codec: PatchVAE, latents: Tensor) -> Tensor:
     """Decode latents to groups of frames, unclamped, (B, G, 3 * span, H, W)."""
     groups = codec.decode_linear(latents)
     assert codec.refiner is not None
-    return codec.refiner(groups.flatten(0, 1)).unflatten(0, groups.shape[:2])
+    # bfloat16 convolutions are three to four times as fast as fp32 ones on processors that have them.
+    with torch.autocast(latents.device.type, dtype=torch.bfloat16):
+        refined = codec.refiner(groups.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+    return refined.float().unflatten(0, groups.shape[:2])
 
 
 def main() -> None:
@@ -89,11 +92,12 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of training.train")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.backends.mkldnn.conv.fp32_precision = "bf16"
+    torch.set_num_threads(arguments.threads)
     torch.backends.mkldnn.matmul.fp32_precision = "bf16"
     torch.manual_seed(arguments.seed)
     codec = add_refiner(load_part(arguments.codec, "patch_vae"))
