@@ -117,12 +117,15 @@ class NumberGuard:
 
     @contextmanager
     def in_float32(self, device: torch.device) -> Generator[None, None, None]:
-        """Within it, weights are float32 and autocast is off; afterwards the weights are as before, bit for bit."""
+        """Within it, weights are float32 and autocast is off; afterwards the weights are as before, bit for bit.
+
+        Weights that wait on another kind of device are left to whoever brings them, e.g. `pipelines.memory_stream`.
+        """
         network = self.network() if self.converts_weights else None
         changed: list[tuple[Tensor, torch.dtype]] = []
         try:
             for tensor in [] if network is None else [*network.parameters(), *network.buffers()]:
-                if tensor.dtype in _HALVES:
+                if tensor.dtype in _HALVES and tensor.device.type == device.type:
                     changed.append((tensor, tensor.dtype))
                     tensor.data = tensor.data.float()
             with torch.autocast(device.type, enabled=False):

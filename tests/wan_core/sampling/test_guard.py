@@ -260,6 +260,15 @@ def test_layers_that_convert_by_themselves_are_left_alone() -> None:
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
+def test_weights_that_wait_on_another_device_are_left_alone() -> None:
+    model = tiny_model(torch.float16)
+    model.blocks[1].to("meta")
+    with NumberGuard(model=model).in_float32(torch.device("cpu")):
+        assert {p.dtype for p in model.blocks[0].parameters()} == {torch.float32}
+        assert {p.dtype for p in model.blocks[1].parameters()} == {torch.float16}
+    assert {p.dtype for p in model.parameters()} == {torch.float16}
+
+
 def test_what_a_run_begins_with_must_be_finite() -> None:
     bad = torch.full_like(NOISE.video, float("inf"))
     with pytest.raises(InputError, match=r"noise\.video: expected finite values"):
