@@ -43,10 +43,7 @@ class HostPackedLinear(nn.Module):
         weight = self._unpack(x.device, torch.float32 if self.patches else x.dtype)
         if self.patches:
             weight = comfy.lora.calculate_weight(list(self.patches), weight, self.key).to(x.dtype)
-        bias = None if self.bias is None else self.bias.to(x)
-        for function in self.bias_function if bias is not None else ():
-            bias = function(bias)
-        return F.linear(x, weight, bias)
+        return F.linear(x, weight, None if self.bias is None else self._patched_bias(self.bias, x))
 
     def convert_weight(self, *args: Any, **options: Any) -> NoReturn:
         """Refuse what would change the stored weight: hooks that patch during a run, merging of models.
@@ -59,6 +56,12 @@ class HostPackedLinear(nn.Module):
         )
 
     set_weight = convert_weight
+
+    def _patched_bias(self, bias: Tensor, x: Tensor) -> Tensor:
+        bias = bias.to(x, copy=bool(self.bias_function))  # a patch may write into what it gets
+        for function in self.bias_function:
+            bias = function(bias)
+        return bias
 
     def _unpack(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         scale = None if self.scale_bits is None else self.scale_bits.to(device).view(torch.float32)

@@ -7,8 +7,10 @@ from typing import Any
 
 import comfy.conds
 import comfy.model_base
+import comfy.ops
 import comfy.patcher_extension
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...wan_core.dit.config import WanConfig
@@ -35,7 +37,7 @@ class HostWanModel(WanModel):
     def __init__(self, config: WanConfig, *, operations: Any, device: Any = None, dtype: Any = None) -> None:
         super().__init__(config, operations=operations, device=device, dtype=dtype)
         self.dtype = dtype
-        _use_host_norms(self, operations)
+        _use_host_norms(self)
 
     def forward(
         self,
@@ -117,6 +119,11 @@ class HostWan21(comfy.model_base.WAN21):
         add_prepared(self, out, kwargs)
         return out
 
+    def process_latent_in(self, latent: Tensor) -> Tensor:
+        """As core, after a look at the channels."""
+        check_channels(self, latent)
+        return super().process_latent_in(latent)
+
 
 class HostWan22(comfy.model_base.WAN22):
     """Wan 2.2 TI2V-5B as ComfyUI's samplers see it: given frames are clean tokens at timestep 0."""
@@ -126,6 +133,21 @@ class HostWan22(comfy.model_base.WAN22):
         out = super().extra_conds(**kwargs)
         add_prepared(self, out, kwargs)
         return out
+
+    def process_latent_in(self, latent: Tensor) -> Tensor:
+        """As core, after a look at the channels."""
+        check_channels(self, latent)
+        return super().process_latent_in(latent)
+
+
+def check_channels(base: comfy.model_base.BaseModel, latent: Tensor) -> None:
+    """Raises: InputError: latents of another model."""
+    expected = base.latent_format.latent_channels
+    if latent.shape[1] != expected:
+        raise InputError(
+            f"latents: expected {expected} channels, got {latent.shape[1]}. Make them with the VAE of this model: "
+            "2.2 for TI2V 5B (Wan22ImageToVideoLatent), 2.1 for all others."
+        )
 
 
 def add_prepared(base: comfy.model_base.BaseModel, out: dict[str, Any], given: dict[str, Any]) -> None:
@@ -147,15 +169,30 @@ def add_prepared(base: comfy.model_base.BaseModel, out: dict[str, Any], given: d
     out[PREPARED] = comfy.conds.CONDConstant(Prompt(prepared))
 
 
-def _use_host_norms(module: nn.Module, operations: Any) -> None:
-    """Replace the norms of queries and keys by ComfyUI's, which can be offloaded and patched like its other layers."""
+class HostRMSNorm(RMSNorm, comfy.ops.CastWeightBiasOp):
+    """The engine's norm as one of ComfyUI's layers, so that it can be offloaded and patched like the others."""
+
+    bias = None
+
+    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """As `RMSNorm.forward`."""
+        if not self.comfy_cast_weights and not self.weight_function:
+            return super().forward(x, dtype)
+        weight, bias, stream = comfy.ops.cast_bias_weight(
+            self, dtype=torch.float32, device=x.device, bias_dtype=torch.float32, offloadable=True
+        )
+        result = F.rms_norm(x.float(), (x.shape[-1],), weight, self.eps)
+        comfy.ops.uncast_bias_weight(self, weight, bias, stream)
+        return result.to(x.dtype if dtype is None else dtype)
+
+
+def _use_host_norms(module: nn.Module) -> None:
+    """Replace the norms of queries and keys by ones that ComfyUI knows how to offload."""
     for owner in list(module.modules()):
         for name, child in list(owner.named_children()):
             if isinstance(child, RMSNorm):
                 weight = child.weight
-                norm = operations.RMSNorm(
-                    weight.shape[0], eps=child.eps, device=weight.device, dtype=weight.dtype
-                )
+                norm = HostRMSNorm(weight.shape[0], child.eps, device=weight.device, dtype=weight.dtype)
                 setattr(owner, name, norm)
 
 

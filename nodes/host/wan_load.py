@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...wan_core.checkpoints.load import load_dit
+from ...wan_core.checkpoints.source import open_source
 from ...wan_core.dit.config import WanConfig
 from ...wan_core.dit.model import WanModel
 from ...wan_core.errors import CheckpointMismatchError, InputError
@@ -38,7 +39,9 @@ def load_wan(path: Path, dtype_name: str, disable_dynamic: bool = False) -> comf
         disable_dynamic: ComfyUI asks for a MODEL of the plain kind where it can not use its dynamic one.
     Raises: CheckpointError, InputError: the file is none of a Wan transformer's.
     """
-    model = load_dit(path, device="cpu", dtype=None)
+    # The few tensors beside packed ones are small, and their precision counts: norms, biases, modulation.
+    dtype = torch.float32 if open_source(path).header.packing else None
+    model = load_dit(path, device="cpu", dtype=dtype)
     if not isinstance(model, WanModel):
         raise InputError(
             f"model: expected a Wan transformer of pictures, got {type(model).__name__} in {path}. Use Load Wan R2V."

@@ -17,8 +17,10 @@ def load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_the_three_modes_are_there() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["nano_i2v", "nano_r2v", "nano_t2v"]
+def test_the_modes_of_nano_and_the_families_of_wan_are_there() -> None:
+    nano = ["nano_i2v", "nano_r2v", "nano_t2v"]
+    wan = ["wan21_i2v_14b", "wan21_t2v_1_3b", "wan22_t2v_a14b", "wan22_ti2v_5b"]
+    assert {*nano, *wan} <= {path.stem for path in WORKFLOWS}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -48,3 +50,19 @@ def test_seeds_are_fixed_and_nodes_say_where_they_come_from(path: Path) -> None:
         if node["type"] != "MarkdownNote":
             expected = "wan-r2v" if node["type"].startswith("WanR2V_") else "comfy-core"
             assert node["properties"]["cnr_id"] == expected
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_loaders_say_where_their_files_come_from(path: Path) -> None:
+    """The frontend offers to fetch a file whose name is a value of the node."""
+    for node in load(path)["nodes"]:
+        if node["type"] not in (
+            "WanR2V_LoadWanModel",
+            "WanR2V_LoadWanVAE",
+            "WanR2V_LoadWanText",
+            "CLIPVisionLoader",
+        ):
+            continue
+        (model,) = node["properties"]["models"]
+        assert model["name"] in node["widgets_values"] and model["url"].endswith("/" + model["name"])
+        assert model["directory"] in ("diffusion_models", "vae", "text_encoders", "clip_vision")

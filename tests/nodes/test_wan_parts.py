@@ -110,7 +110,7 @@ def test_ti2v_begins_with_the_picture_that_its_codec_encodes(comfy: ComfyServer)
         seed=3,
         steps=2,
         cfg=3.0,
-        sampler_name="uni_pc",
+        sampler_name="euler",
         scheduler="simple",
         denoise=1.0,
     )
