@@ -116,8 +116,13 @@ class GuidanceChain(Generic[C]):
         Returns:
             One entry a distinct condition, in order of the chain, weight 0 included.
         Raises:
-            ConfigError: a list of scales is shorter than the run, or a scale is not finite.
+            ConfigError: a list of scales is shorter than the run, a scale is not finite, or the chain has a rule, whose
+                result is no plain sum.
         """
+        if not isinstance(self.rule, PlainSum):
+            raise ConfigError(
+                f"guidance: expected a chain without a rule, got {type(self.rule).__name__}. Use start()."
+            )
         video = self.step_of("video", index, video_sigma).weights
         audio = self.step_of("audio", index, audio_sigma).weights
         return [WeightedCondition(c, v, a) for c, v, a in zip(self.conditions, video, audio, strict=True)]
@@ -128,7 +133,7 @@ class GuidanceChain(Generic[C]):
         Args:
             index: number of the step.   sigma: of the modality at its start.   done: steps it moved before.
         Raises:
-            ConfigError: as in `weights`.
+            ConfigError: a list of scales is shorter than the run, or a scale is not finite.
         """
         weights = [0.0] * len(self.conditions)
         if self.window is not None and not self.window.holds(index, sigma):
@@ -184,7 +189,7 @@ class GuidanceRun(Generic[C]):
             index: number of the step.   sigmas: of video and audio at its start.
             moving: modalities that change in it.   done: steps that each moved before.
         Raises:
-            ConfigError: as in `GuidanceChain.weights`.
+            ConfigError: as in `GuidanceChain.step_of`.
         """
         wanted: dict[Modality, frozenset[int]] = {}
         for modality, sigma, moves, moved in zip(MODALITIES, sigmas, moving, done, strict=True):

@@ -220,6 +220,8 @@ def test_errors() -> None:
         SigmaWindow(low=0.8, high=0.2)
     with pytest.raises(ConfigError, match="expected 0 <= first < stop, got 3 to 3"):
         StepWindow(first=3, stop=3)
+    with pytest.raises(ConfigError, match=r"expected a chain without a rule, got ZeroStar\. Use start"):
+        GuidanceChain("neg", cfg(), rule=ZeroStar()).weights(0, 1.0, 1.0)
     with pytest.raises(ConfigError, match="zero_steps: expected 0 or more, got -1"):
         ZeroStar(zero_steps=-1)
     with pytest.raises(ConfigError, match="expected finite numbers and norm_threshold >= 0"):
