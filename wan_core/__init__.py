@@ -10,11 +10,24 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .checkpoints.clip_image import load_clip_image
     from .checkpoints.load import load_dit, load_text_encoder, load_vae
+    from .checkpoints.lora import Lora, apply_lora
     from .errors import WanCoreError
     from .pipelines.bundle import NanoBundle, load_bundle
     from .pipelines.generate import Result, generate
     from .pipelines.request import Character, GenerateRequest, Scales
+    from .pipelines.wan_files import WanFiles
+    from .pipelines.wan_generate import (
+        WanOptions,
+        WanPlan,
+        WanResult,
+        decode_latents,
+        generate_wan,
+        plan_wan,
+        sample_wan,
+    )
+    from .pipelines.wan_request import WanRequest
     from .types import AudioClip, AVLatents, TokenStream
 
 __all__ = [
@@ -22,16 +35,28 @@ __all__ = [
     "AudioClip",
     "Character",
     "GenerateRequest",
+    "Lora",
     "NanoBundle",
     "Result",
     "Scales",
     "TokenStream",
     "WanCoreError",
+    "WanFiles",
+    "WanOptions",
+    "WanPlan",
+    "WanRequest",
+    "WanResult",
+    "apply_lora",
+    "decode_latents",
     "generate",
+    "generate_wan",
     "load_bundle",
+    "load_clip_image",
     "load_dit",
     "load_text_encoder",
     "load_vae",
+    "plan_wan",
+    "sample_wan",
 ]
 
 _HOMES = MappingProxyType(
@@ -40,16 +65,28 @@ _HOMES = MappingProxyType(
         "AudioClip": ".types",
         "Character": ".pipelines.request",
         "GenerateRequest": ".pipelines.request",
+        "Lora": ".checkpoints.lora",
         "NanoBundle": ".pipelines.bundle",
         "Result": ".pipelines.generate",
         "Scales": ".pipelines.request",
         "TokenStream": ".types",
         "WanCoreError": ".errors",
+        "WanFiles": ".pipelines.wan_files",
+        "WanOptions": ".pipelines.wan_generate",
+        "WanPlan": ".pipelines.wan_generate",
+        "WanRequest": ".pipelines.wan_request",
+        "WanResult": ".pipelines.wan_generate",
+        "apply_lora": ".checkpoints.lora",
+        "decode_latents": ".pipelines.wan_generate",
         "generate": ".pipelines.generate",
+        "generate_wan": ".pipelines.wan_generate",
         "load_bundle": ".pipelines.bundle",
+        "load_clip_image": ".checkpoints.clip_image",
         "load_dit": ".checkpoints.load",
         "load_text_encoder": ".checkpoints.load",
         "load_vae": ".checkpoints.load",
+        "plan_wan": ".pipelines.wan_generate",
+        "sample_wan": ".pipelines.wan_generate",
     }
 )
 

@@ -1,4 +1,4 @@
-"""Whole Wan releases with tiny random weights, in the folders and under the names in which the real ones are published."""
+"""Whole Wan releases with tiny random weights, in the folders and under the names of the published ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONFIGS = {
     "t2v": tower(),
     "i2v": tower(in_channels=36, image_dim=CLIP_DIM),
     "flf2v": tower(in_channels=36, image_dim=CLIP_DIM, image_positions=2 * CLIP_TOKENS),
-    "t2v_a14b": tower(),
+    "t2v_a14b": tower(num_layers=4),
     "i2v_a14b": tower(in_channels=36),
     "ti2v": tower(in_channels=48, out_channels=48),
 }

@@ -18,8 +18,12 @@ from ..identity.face import find_faces
 from ..identity.insight import installed_detector
 from ..media import plan_output
 from ..pipelines import NanoDefaults, load_bundle
+from ..pipelines.memory_plan import plan_memory
+from ..pipelines.wan_folder import survey
+from ..pipelines.wan_generate import WanOptions
 from ..text import ACTIONS, CLOSERS, OPENERS, SCENES
 from .console import Console
+from .wan_options import parse_bytes, parse_device
 
 PACKAGES = (
     "torch",
@@ -30,7 +34,7 @@ PACKAGES = (
     "safetensors",
     "numpy",
 )
-OPTIONAL_PACKAGES = ("insightface", "diffusers")
+OPTIONAL_PACKAGES = ("transformers", "gguf", "insightface", "diffusers")
 WELL, ILL = 0, 1
 
 
@@ -55,6 +59,7 @@ def run_doctor(options: argparse.Namespace, console: Console) -> int:
     findings = {name: _attempt(trial) for name, trial in trials.items()}
     is_well = all(needed.values()) and all(works for works, _ in findings.values())
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    models = [] if options.models is None else _plans(options)
     lines = [
         f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} processors",
         f"CUDA device: {device} (nano runs on the processor)",
@@ -62,6 +67,7 @@ def run_doctor(options: argparse.Namespace, console: Console) -> int:
         *(f"{name} {found or 'not installed (optional)'}" for name, found in optional.items()),
         *(f"{name}: {text if works else 'FAILS: ' + text}" for name, (works, text) in findings.items()),
         *_abilities(),
+        *(line for model in models for line in model["lines"]),
         "all well: try wan-r2v demo" if is_well else "not all is well: see the lines in capitals",
     ]
     content: dict[str, Any] = {
@@ -74,9 +80,40 @@ def run_doctor(options: argparse.Namespace, console: Console) -> int:
         "actions": ACTIONS,
         "openers": OPENERS,
         "closers": CLOSERS,
+        "models": models,
     }
     console.show(lines, content)
     return WELL if is_well else ILL
+
+
+def _plans(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What it takes to run every Wan model of a folder, at its usual size and length."""
+    device = parse_device(None)
+    limit = None if options.vram is None else parse_bytes(options.vram)
+    dtype = WanOptions(device=device).work_dtype if limit is None else torch.bfloat16
+    found: list[dict[str, Any]] = []
+    for each in survey(options.models):
+        lines = [f"{each.name} in {each.path}"]
+        resident: int | None = None
+        fits = each.model is not None
+        if each.model is None:
+            lines.append(f"  missing: {', '.join(each.missing)}")
+        else:
+            family = each.model.family
+            try:
+                plan = plan_memory(
+                    each.model, family.size, family.frames, device=device, dtype=dtype, limit=limit
+                )
+                size = f"{family.size[0]}*{family.size[1]}, {family.frames} frames"
+                resident = plan.resident
+                lines += [f"  {line}" for line in [f"at {size}:", *plan.lines()]]
+            except WanCoreError as error:
+                fits = False
+                lines.append(f"  {error}")
+        found.append(
+            {"name": each.name, "path": str(each.path), "fits": fits, "resident": resident, "lines": lines}
+        )
+    return found or [{"name": None, "lines": [f"no Wan model in {options.models}"]}]
 
 
 def _abilities() -> list[str]:

@@ -35,7 +35,11 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--shift", type=float, metavar="X", help="of the noise levels (default: the model's)")
     group.add_argument("--preset", metavar="NAME", help="distil: settings for a few-step LoRA or model")
-    _add_execution(group)
+    group.add_argument("--vram", metavar="SIZE", help="memory of the device that may be used, such as 24GB")
+    group.add_argument("--device", metavar="NAME", help="cuda or cpu (default: cuda where there is one)")
+    group.add_argument(
+        "--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: bfloat16, on the CPU float32)"
+    )
     group.add_argument("--safe", action="store_true", help="repeat a step that gives NaN in float32")
 
 
@@ -44,11 +48,3 @@ def add_decode_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("latents", type=Path, help="a .latents.safetensors file that generate has saved")
     command.add_argument("--vae", type=Path, metavar="PATH", required=True, help="VAE of the model")
     command.add_argument("--device", metavar="NAME", help="cuda or cpu (default: cuda where there is one)")
-
-
-def _add_execution(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--vram", metavar="SIZE", help="memory of the device that may be used, such as 24GB")
-    group.add_argument("--device", metavar="NAME", help="cuda or cpu (default: cuda where there is one)")
-    group.add_argument(
-        "--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: bfloat16, on the CPU float32)"
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ class PartialFile:
 
 
 @contextmanager
-def partial_file(path: str | Path, *, overwrite: bool = False) -> Iterator[PartialFile]:
+def partial_file(path: str | Path, *, overwrite: bool = False) -> Generator[PartialFile, None, None]:
     """Give a temporary file in the same folder, and the final name to it when the block ends well.
 
     The content is flushed to the disk before. After an exception nothing is left behind.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -69,7 +69,7 @@ class VideoWriter:
 @contextmanager
 def open_video(
     path: str | Path, fps: float, *, metadata: Mapping[str, str] | None = None, overwrite: bool = False
-) -> Iterator[VideoWriter]:
+) -> Generator[VideoWriter, None, None]:
     """Write a clip as MP4 frame by frame; the name appears only when the block has ended well.
 
     Args:

@@ -9,6 +9,7 @@ import torch
 
 from ..checkpoints.source import open_source
 from ..checkpoints.text_umt5 import open_text_source
+from ..dit.config import WanConfig
 from ..errors import CheckpointMismatchError, InputError
 from ..vae.tiling import Tiling
 from .memory import (
@@ -172,7 +173,7 @@ def _plan_transformer(
 
 def _work_bytes(found: FoundTransformer, latents: tuple[int, int, int], dtype: torch.dtype) -> int:
     config = found.detected.config
-    if not hasattr(config, "patch_size"):
+    if not isinstance(config, WanConfig):
         raise CheckpointMismatchError(
             f"model: expected a single video transformer, got two towers in {found.path}. Name a file of Wan."
         )

@@ -9,7 +9,9 @@ from ..checkpoints.families import Detected, detect
 from ..checkpoints.header import Header
 from ..checkpoints.lora import Lora
 from ..checkpoints.source import open_source
+from ..checkpoints.text_umt5 import detect_text, open_text_source
 from ..checkpoints.vae_families import detect_vae
+from ..dit.config import WanConfig
 from ..errors import CheckpointMismatchError, InputError
 from .wan_family import VAE_22, WanFamily, find_family
 
@@ -107,6 +109,7 @@ def find_model(files: WanFiles) -> FoundModel:
             "(clip_vision_h.safetensors, or the CLIP .pth of Wan2.1)."
         )
     check_vae(vae, family)
+    _check_text(text_encoder, high)
     return FoundModel(
         family=family,
         transformers=tuple(found),
@@ -127,6 +130,16 @@ def check_vae(path: Path, family: WanFamily) -> None:
         raise CheckpointMismatchError(
             f"VAE: expected {family.latent_channels} latent channels for {family.name}, got {channels} in {path}. "
             "Wan2.2-TI2V-5B takes the Wan 2.2 VAE, all others the Wan 2.1 VAE."
+        )
+
+
+def _check_text(path: Path, transformer: FoundTransformer) -> None:
+    """Check from its header that a text encoder is as wide as the transformer's context."""
+    width, config = detect_text(open_text_source(path)).config.dim, transformer.detected.config
+    if isinstance(config, WanConfig) and width != config.text_dim:
+        raise CheckpointMismatchError(
+            f"text encoder: expected width {config.text_dim} as the transformer has it, got {width} in {path}. "
+            "Name the umT5-xxl file of Wan."
         )
 
 

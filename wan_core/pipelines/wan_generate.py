@@ -19,6 +19,7 @@ from ..sampling.guidance import GuidanceChain, GuidanceTerm
 from ..sampling.loop import StepInfo, sample
 from ..sampling.noise import draw_noise, make_generator
 from ..sampling.sigmas import AVSigmas
+from ..text.umt5_encoder import UMT5TextEncoder
 from ..types import AVLatents
 from ..vae.tiling import Tiling
 from ..vae.wan_vae import WanVAE
@@ -208,6 +209,11 @@ def encode_prompts(plan: WanPlan) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
         TEXT_DTYPE,
         tokenizer=plan.model.tokenizer,
     )
+    if not isinstance(encoder, UMT5TextEncoder):
+        raise CheckpointMismatchError(
+            f"text encoder: expected umT5-xxl, got {type(encoder).__name__} in {plan.model.text_encoder}. "
+            "Name the umT5 file of Wan."
+        )
     with encoder:
         notes = encoder.notes(prompts)
         contexts = encoder.encode(prompts).float().cpu()
@@ -243,7 +249,8 @@ def encode_pictures(plan: WanPlan, contexts: tuple[Tensor, ...]) -> WanCondition
         end = stretch(pixels, plan.size)
     clip = frame_clip(start, end, plan.settings.frames)
     known = vae.encode(clip, tiling=plan.memory.tiling).float()
-    mask = frame_mask(plan.settings.frames, tuple(known.shape[3:]), has_last=end is not None)
+    cells = (known.shape[3], known.shape[4])
+    mask = frame_mask(plan.settings.frames, cells, has_last=end is not None)
     channels = torch.cat([mask.to(known), known], dim=1)
     del vae
     _release(device)
