@@ -1,0 +1,163 @@
+"""Guidance of each reference method as data: which sets of references and prompts are evaluated, and their scales.
+
+A pipeline turns a recipe into `sampling.GuidanceChain`: the base, then one term a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from ..errors import ConfigError
+
+
+class Evaluation(NamedTuple):
+    """One forward: the negative or positive prompt, and the name of a set of references (see `Recipe`)."""
+
+    prompt: Literal["negative", "positive"]
+    references: str
+
+
+class RecipeStep(NamedTuple):
+    """One term: scale * (this evaluation - the one before)."""
+
+    evaluation: Evaluation
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """Adaptive projected guidance; names and meaning as in `sampling.guidance_rules.Projected`."""
+
+    eta: float
+    norm_threshold: float
+    momentum: float
+    form: Literal["condition", "base"] = "base"
+    space: Literal["velocity", "clean"] = "clean"
+    per_frame: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A guidance chain.
+
+    Sets of references are named "nobody" and "face" (Lynx: `LynxPrepared`), "nobody" and "subjects" (Phantom:
+    `PhantomStreams`), "none", "video", "images" and "every" (Bernini-R: `BerniniStreams`; "none" is no stream).
+
+    Attributes:
+        base: first evaluation.   steps: the terms, in order.
+        projection: instead of the plain sum, or None.
+        low_noise_factor: multiplies all scales below `boundary`.   boundary: sigma where the low-noise expert begins.
+    """
+
+    base: Evaluation
+    steps: tuple[RecipeStep, ...]
+    projection: Projection | None = None
+    low_noise_factor: float = 1.0
+    boundary: float = 0.0
+
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """All evaluations in order, the base first."""
+        return (self.base, *(step.evaluation for step in self.steps))
+
+    def scale(self, number: int) -> Callable[[float], float]:
+        """Scale of a step as a function of sigma, as `sampling.Scale` takes it."""
+        own, factor, boundary = self.steps[number].scale, self.low_noise_factor, self.boundary
+
+        def at(sigma: float) -> float:
+            return own * factor if sigma < boundary else own
+
+        return at
+
+
+#: Official scales. Source: bytedance/lynx@3a6a91a infer.py, infer_lite.py.
+LYNX_FULL = Recipe(
+    base=Evaluation("negative", "nobody"),
+    steps=(
+        RecipeStep(Evaluation("negative", "face"), 2.0),
+        RecipeStep(Evaluation("positive", "face"), 5.0),
+    ),
+)
+LYNX_LITE = Recipe(
+    base=Evaluation("negative", "nobody"), steps=(RecipeStep(Evaluation("positive", "face"), 5.0),)
+)
+#: Source: Phantom-video/Phantom@7e2997d generate.py, phantom_wan/subject2video.py.
+PHANTOM = Recipe(
+    base=Evaluation("negative", "nobody"),
+    steps=(
+        RecipeStep(Evaluation("negative", "subjects"), 5.0),
+        RecipeStep(Evaluation("positive", "subjects"), 7.5),
+    ),
+)
+
+BerniniMode = Literal["rv2v", "v2v", "v2v_chain", "t2v", "r2v_apg", "v2v_apg", "t2v_apg"]
+
+#: Scales for the first video, the references, and the text; what they are multiplied with in the low-noise expert.
+BERNINI_VIDEO, BERNINI_REFERENCES, BERNINI_TEXT, BERNINI_LOW_NOISE = 1.25, 4.5, 4.0, 0.8
+BERNINI_BOUNDARY = 0.875
+_APG = Projection(eta=0.5, norm_threshold=50.0, momentum=0.0)
+
+#: What comes directly before the positive prompt, without a space.
+BERNINI_PREFIXES = MappingProxyType(
+    {
+        "t2v": "You are a helpful assistant specialized in text-to-video generation.",
+        "r2v": "You are a helpful assistant specialized in subject-to-video generation.",
+        "v2v": "You are a helpful assistant specialized in video editing.",
+        "rv2v": "You are a helpful assistant specialized in video editing with reference.",
+    }
+)
+
+
+def bernini_recipe(mode: BerniniMode, *, has_experts: bool = True) -> Recipe:
+    """Guidance of Bernini-R.
+
+    Args:
+        mode: "r2v_apg" for pictures alone, "rv2v" for videos and pictures, "v2v" for videos, and the others of the
+            official code.
+        has_experts: two experts (14B), whose second has smaller scales; False for 1.3B.
+    Raises:
+        ConfigError: no such mode.
+    Source: neuregex/ComfyUI-BerniniR@1bd2745 bernini/sampler.py, bernini/constants.py.
+    """
+    rule = mode.partition("_")[2]
+    names = {
+        "rv2v": ("none", "video", "every"),
+        "v2v": ("every",),
+        "v2v_chain": ("none", "video", "every"),
+        "t2v": ("none",),
+        "r2v_apg": ("none", "images"),
+        "v2v_apg": ("every",),
+        "t2v_apg": ("none",),
+    }.get(mode)
+    if names is None:
+        raise ConfigError(
+            f"Bernini-R guidance: expected a mode of the official code, got '{mode}'. Use r2v_apg for pictures, "
+            "rv2v for videos and pictures, v2v for videos."
+        )
+    negative = list(names[:-1]) if mode == "v2v_chain" else list(names)
+    steps = [
+        RecipeStep(Evaluation("negative", name), BERNINI_VIDEO if name == "video" else BERNINI_REFERENCES)
+        for name in negative[1:]
+    ]
+    steps.append(RecipeStep(Evaluation("positive", names[-1]), BERNINI_TEXT))
+    return Recipe(
+        base=Evaluation("negative", names[0]),
+        steps=tuple(steps),
+        projection=_APG if rule == "apg" else None,
+        low_noise_factor=BERNINI_LOW_NOISE if has_experts else 1.0,
+        boundary=BERNINI_BOUNDARY if has_experts else 0.0,
+    )
+
+
+def choose_bernini_mode(videos: int, images: int) -> BerniniMode:
+    """The mode that the official code takes for a mix of references.
+
+    Args:
+        videos, images: their numbers.
+    """
+    if videos:
+        return "rv2v" if images else "v2v"
+    return "r2v_apg" if images else "t2v"
