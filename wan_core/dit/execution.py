@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from ..ops.packed import PackedFeedForward, PackedLinear, can_pack
+from ..ops.packed import can_pack, pack_feed_forward, pack_linear
 from .attention import CrossAttention, SelfAttention
 from .block import WanBlock
 
@@ -25,12 +25,13 @@ _CROSS = ("q", "o", "k_fusion", "v_fusion")
 def for_inference(model: Model) -> Model:
     """Return the fastest exact form of a `WanModel` or `JointModel` for sampling on its device.
 
-    On a CPU the plain linear layers of all blocks are replaced, in a copy that shares everything else, by ones in
-    oneDNN's layout (`ops.packed`). Layers of other operations (a host's, quantised ones) stay. Where nothing can be
-    replaced the model itself comes back.
+    On a CPU the plain linear layers of all blocks are replaced, in a copy that shares everything else, by ones whose
+    weight is laid out for it (`ops.packed`). Layers of other operations (a host's, quantised ones) stay. Where nothing
+    can be replaced the model itself comes back.
 
     Args:
-        model: with its final weights (LoRA merged, on its device); it is left as it is. Drop it to free its weights.
+        model: with its final weights (LoRA merged, on its device); it is left as it is. Drop it: bfloat16 weights are
+            then held once; float32 ones are held twice, in both layouts.
     Returns:
         A model for inference only, to be used where it is: it gives no gradients to the replaced layers, its state dict
         lacks them, and it can not be moved or converted.
@@ -64,10 +65,10 @@ def _pack(parent: nn.Module, name: str, child: nn.Module) -> nn.Module | None:
             and can_pack(first)
             and can_pack(second)
         ):
-            return PackedFeedForward(first, second)
+            return pack_feed_forward(first, second)
     names = (
         _SELF if isinstance(parent, SelfAttention) else _CROSS if isinstance(parent, CrossAttention) else ()
     )
     if name in names and isinstance(child, nn.Linear) and can_pack(child):
-        return PackedLinear(child)
+        return pack_linear(child)
     return None

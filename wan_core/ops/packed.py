@@ -1,61 +1,105 @@
-"""Linear layers that keep their weight in oneDNN's own layout: the same numbers faster on a CPU, for inference only."""
+"""Linear layers with the weight laid out for a CPU's matrix products: the same numbers sooner, for inference only."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Tokens that a feed-forward layer takes at a time, so that its wide inner tensor stays small.
+#: Tokens that a feed-forward layer takes at a time at most, so that its wide inner tensor stays small.
 CHUNK = 512
 
 
 def can_pack(layer: nn.Module) -> bool:
-    """Whether a layer is a plain torch.nn.Linear on the CPU, of a dtype that oneDNN multiplies natively here."""
+    """Whether a layer is a plain torch.nn.Linear on the CPU, of a dtype that this CPU multiplies natively."""
     if type(layer) is not nn.Linear or layer.weight.device.type != "cpu":
         return False
-    if not torch.backends.mkldnn.is_available():
-        return False
     if layer.weight.dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return layer.weight.dtype == torch.float32
+        return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return layer.weight.dtype == torch.float32 and torch.backends.mkl.is_available()
 
 
-class PackedLinear(nn.Module):
-    """A linear layer with a copy of another one's weight, laid out for oneDNN; it has no parameters.
+def pack_linear(layer: nn.Linear) -> nn.Module:
+    """Return a stand-in for a layer that `can_pack` accepts; it has no parameters, and the layer stays as it is."""
+    return PackedBfloat16(layer) if layer.weight.dtype == torch.bfloat16 else PackedFloat32(layer)
 
-    Args: layer: one that `can_pack` accepts; it is left as it is.   activation: None or "gelu_tanh", done in the same
-        pass.
+
+def pack_feed_forward(first: nn.Linear, second: nn.Linear) -> nn.Module:
+    """Return a stand-in for first, tanh-GELU, second; see `pack_linear`."""
+    if first.weight.dtype == torch.bfloat16:
+        return PackedFeedForward(PackedBfloat16(first, gelu=True), PackedBfloat16(second))
+    return PackedFeedForward(nn.Sequential(PackedFloat32(first), TanhGELU()), PackedFloat32(second))
+
+
+class PackedBfloat16(nn.Module):
+    """A linear layer whose weight is a copy in oneDNN's layout; the original is no longer needed.
+
+    Args: gelu: apply the tanh-GELU in the same pass.
     """
 
-    def __init__(self, layer: nn.Linear, activation: str | None = None) -> None:
+    def __init__(self, layer: nn.Linear, *, gelu: bool = False) -> None:
         super().__init__()
-        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.bias = _bias(layer)
+        self.post = ("gelu", "tanh") if gelu else ("none", "")
         with torch.no_grad():
             self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), CHUNK)
-        bias = dict(layer.named_parameters()).get("bias")
-        self.bias = None if bias is None else bias.detach()
-        self.post = ("none", "") if activation is None else ("gelu", "tanh")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to x (..., in_features), in the dtype of the weight; returns (..., out_features)."""
+        """Apply the layer to x (..., in), bfloat16; returns (..., out)."""
         name, kind = self.post
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, name, [], kind)
 
 
-class PackedFeedForward(nn.Module):
-    """Linear, tanh-GELU, linear, `CHUNK` tokens at a time.
+class PackedFloat32(nn.Module):
+    """A linear layer with a second copy of its weight in MKL's layout, which fits one number of rows.
 
-    Args: first, second: layers that `can_pack` accepts.
+    The copy is made when the same number of rows comes a second time; other numbers are multiplied as usual.
     """
 
-    def __init__(self, first: nn.Linear, second: nn.Linear) -> None:
+    def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        self.first = PackedLinear(first, "gelu_tanh")
-        self.second = PackedLinear(second)
+        self.bias = _bias(layer)
+        self.weight = layer.weight.detach()
+        self.packed: Tensor | None = None
+        self.packed_rows, self.last_rows = 0, 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply both layers to x (B, L, in_features); returns (B, L, out_features)."""
-        result = x.new_empty(*x.shape[:-1], self.second.out_features)
-        for tokens, place in zip(x.split(CHUNK, dim=1), result.split(CHUNK, dim=1), strict=True):
-            place.copy_(self.second(self.first(tokens)))
-        return result
+        """Apply the layer to x (..., in), float32; returns (..., out)."""
+        rows = x.numel() // x.shape[-1]
+        if rows != self.packed_rows:
+            is_new, self.last_rows = rows != self.last_rows, rows
+            if is_new:
+                return F.linear(x, self.weight, self.bias)
+            self.packed_rows = rows
+            self.packed = torch.ops.mkl._mkl_reorder_linear_weight(self.weight, rows)
+        return torch.ops.mkl._mkl_linear(x, self.packed, self.weight, self.bias, rows)
+
+
+class TanhGELU(nn.Module):
+    """The tanh form of GELU, in the place of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return gelu(x), overwriting x."""
+        return torch.ops.aten.gelu_(x, approximate="tanh")
+
+
+class PackedFeedForward(nn.Module):
+    """Two layers with an activation between, in equal parts of `CHUNK` tokens at most."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply both to x (B, L, in); returns (B, L, out)."""
+        length = x.shape[1]
+        parts = -(-length // CHUNK)
+        if parts == 1:
+            return self.second(self.first(x))
+        results = [self.second(self.first(tokens)) for tokens in x.split(-(-length // parts), dim=1)]
+        return torch.cat(results, dim=1)
+
+
+def _bias(layer: nn.Linear) -> Tensor | None:
+    bias = dict(layer.named_parameters()).get("bias")
+    return None if bias is None else bias.detach()

@@ -10,7 +10,7 @@ from torch import nn
 from wan_core.dit.execution import for_inference
 from wan_core.dit.joint import JointModel
 from wan_core.dit.model import WanModel
-from wan_core.ops.packed import PackedFeedForward, PackedLinear
+from wan_core.ops.packed import PackedBfloat16, PackedFeedForward, PackedFloat32
 from wan_core.types import AVLatents
 
 LATENTS, TIME = normal(2, 4, 3, 4, 6), torch.tensor([977.3, 501.0])
@@ -29,12 +29,15 @@ def test_the_copy_gives_the_same_and_leaves_the_model_alone() -> None:
     image, before = normal(2, 9, 20, seed=5), copy.deepcopy(model.state_dict())
     expected = model(LATENTS, TIME, CONTEXT, image_embeds=image)
     fast = for_inference(model)
+    low = [type(module) for module in for_inference(copy.deepcopy(model).bfloat16()).modules()]
+    assert low.count(PackedFeedForward) == 2 and low.count(PackedBfloat16) == 2 * (4 + 2 + 2)
     kinds = [type(module) for module in fast.modules()]
-    assert kinds.count(PackedFeedForward) == 2 and kinds.count(PackedLinear) == 2 * (4 + 2 + 2)
+    assert kinds.count(PackedFeedForward) == 2 and kinds.count(PackedFloat32) == 2 * (4 + 2 + 2)
     assert relative_error(fast(LATENTS, TIME, CONTEXT, image_embeds=image), expected) < 1e-5
     prepared = fast.prepare(CONTEXT, image)
-    assert relative_error(fast(LATENTS, TIME, prepared), expected) < 1e-5
-    assert not any(isinstance(module, PackedLinear) for module in model.modules())
+    for _ in range(3):  # with the weights as they are, and then packed
+        assert relative_error(fast(LATENTS, TIME, prepared), expected) < 1e-5
+    assert not any(isinstance(module, PackedFloat32) for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert fast.head.head.weight is model.head.head.weight
 
