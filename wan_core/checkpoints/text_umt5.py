@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 
 from ..errors import CheckpointMismatchError, UnknownCheckpointError
+from ..ops.thin_linear import THIN_OPERATIONS
 from ..text.umt5 import UMT5Config, UMT5Encoder
 from ..text.umt5_encoder import UMT5TextEncoder
 from .assign import build_and_load
@@ -221,7 +222,7 @@ def load_umt5(
             f"{found_tokenizer.size} for {source.header.name}. Use the tokenizer of google/umt5-xxl."
         )
     model = build_and_load(
-        lambda: UMT5Encoder(found.config),
+        lambda: UMT5Encoder(found.config, operations=THIN_OPERATIONS),
         found.header,
         names=found.names,
         device=device,
