@@ -8,6 +8,10 @@ from collections.abc import Iterable
 #: What wrappers put before every key of a transformer.
 PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "model.", "module.")
 
+#: What stands before the keys of the transformer, and of the other parts, in an all-in-one checkpoint of ComfyUI.
+ALL_IN_ONE_PREFIX = "model.diffusion_model."
+OTHER_PART_PREFIXES = ("first_stage_model.", "vae.", "cond_stage_model.", "text_encoders.", "clip_vision.")
+
 #: Diffusers -> original, as (regular expression of the whole key, replacement). Block norms swap their numbers:
 #: Diffusers counts in order of use, the original in order of definition.
 #: Source: huggingface/diffusers scripts/convert_wan_to_diffusers.py (names only); Wan-Video/Wan2.1@9737cba.

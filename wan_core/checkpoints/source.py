@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
 from .gguf_file import MAGIC, read_gguf_header
 from .header import DAMAGED, Header, TensorInfo, read_header
+from .key_maps import ALL_IN_ONE_PREFIX, OTHER_PART_PREFIXES
 from .packing import find_packing
 from .torch_file import SUFFIX, read_torch_header
 
 INDEX_SUFFIX = ".safetensors.index.json"
 CONFIG_NAME = "config.json"
+EXPERT_FOLDERS = ("high_noise_model", "low_noise_model")
 MODEL_CLASSES = ("WanTransformer3DModel", "WanModel")
 
 
@@ -41,8 +43,9 @@ def open_source(path: Path | str, part: str = "transformer") -> Source:
         path = _weights_in(path, part)
     header = _read_index(path) if path.name.endswith(".json") else open_header(path)
     config = _read_config(path.parent / CONFIG_NAME)
-    if part.startswith("transformer") and config.get("_class_name") not in MODEL_CLASSES:
-        config = {}
+    if part.startswith("transformer"):
+        header = _without_other_parts(header)
+        config = config if config.get("_class_name") in MODEL_CLASSES else {}
     return Source(header, config)
 
 
@@ -53,6 +56,14 @@ def open_header(path: Path | str) -> Header:
         MissingDependencyError: a GGUF file without the package `gguf`.
     """
     return find_packing(_read_any(Path(path)))
+
+
+def _without_other_parts(header: Header) -> Header:
+    """The transformer of an all-in-one checkpoint of ComfyUI; any other header as it is."""
+    if not any(key.startswith(ALL_IN_ONE_PREFIX) for key in header.tensors):
+        return header
+    kept = {key: info for key, info in header.tensors.items() if not key.startswith(OTHER_PART_PREFIXES)}
+    return replace(header, tensors=kept)
 
 
 def _read_any(path: Path) -> Header:
@@ -71,6 +82,11 @@ def _weights_in(folder: Path, part: str) -> Path:
     if (folder / "model_index.json").is_file() and (folder / part).is_dir():
         folder = folder / part
     found = sorted(folder.glob(f"*{INDEX_SUFFIX}")) or sorted(folder.glob("*.safetensors"))
+    if not found and (folder / EXPERT_FOLDERS[0]).is_dir():
+        raise CheckpointError(
+            f"weights folder: expected one model, got the two experts of Wan2.2 in {folder}. "
+            f"Name one of its folders {' and '.join(EXPERT_FOLDERS)}."
+        )
     if len(found) != 1:
         names = ", ".join(p.name for p in found) or "none"
         raise CheckpointError(

@@ -3,60 +3,61 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from dataclasses import asdict
-from math import prod
 from pathlib import Path
-from typing import Any
 
-from ..checkpoints.config_json import config_to_json
-from ..checkpoints.families import detect
-from ..checkpoints.header import Header
-from ..checkpoints.nano import METADATA_KEY, read_part_config
-from ..checkpoints.source import open_source
-from ..errors import CheckpointError, InputError, UnknownCheckpointError
+from ..checkpoints.describe import Description, describe
+from ..errors import InputError
 from ..media import read_video
 from ..provenance import from_metadata
 from .console import Console
 
 TAGGED, UNTAGGED = 0, 1
+#: Endings of the files that `inspect` opens.
+OPENED = (".safetensors", ".safetensors.index.json", ".gguf", ".pth")
 
 
 def run_inspect(options: argparse.Namespace, console: Console) -> None:
-    """Say what a weights file is, from its header alone.
+    """Say what a weights file is and what it takes to run it, from its header alone.
 
     Args:
         options: of `parser.build_parser`.
         console: where to say it.
     Raises:
-        InputError: there is no such file.
-        CheckpointError: it is damaged or no weights file.
+        InputError: there is no such file, or one of a format that is not opened.
+        CheckpointError: it is damaged, or nothing that is known here.
     """
     path: Path = options.file
     if not path.exists():
         raise InputError(f"inspect: expected a file or folder, got none at {path}. Check the path.")
-    if path.is_file() and not path.name.endswith((".safetensors", ".json")):
+    if path.is_file() and not path.name.endswith(OPENED):
         raise InputError(
-            f"inspect: expected .safetensors, .safetensors.index.json or a folder, got {path.name}. "
+            f"inspect: expected {', '.join(OPENED)} or a folder, got {path.name}. "
             "Other formats may hold programs and are not opened."
         )
-    source = open_source(path)
-    content = _describe_tensors(source.header)
-    if METADATA_KEY in source.header.metadata:
-        kind, config = read_part_config(source.header)
-        content |= {"model": f"nano, part {kind}", "config": config_to_json(config)}
-    else:
-        try:
-            found = detect(source)
-        except UnknownCheckpointError as error:
-            raise CheckpointError(str(error)) from error
-        content |= {"model": found.family, "config": asdict(found.config)}
+    found = describe(path)
     lines = [
-        f"{path}: {content['model']}",
-        f"{content['tensors']} tensors, {content['parameters']:,} parameters ({content['dtypes']})",
-        *(f"  {name}: {value}" for name, value in content["config"].items()),
+        f"{path}: {found.model}",
+        f"  size: {found.parameters:,} parameters in {found.tensors} tensors, {_bytes(found.file_bytes)}",
+        f"  dtype: {found.dtypes}",
+        f"  quantisation: {found.quantisation}",
+        *(f"  {name}: {text}" for name, text in _optional(found)),
+        f"  taken by: {found.place}",
+        *(f"  needs: {text}" for text in found.needs),
+        *(f"  is not {name}: {reason}" for name, reason in found.rejected.items()),
+        *(f"  {name} = {value}" for name, value in found.config.items()),
     ]
-    console.show(lines, {"file": str(path), **content})
+    console.show(lines, {"file": str(path), **found.to_json()})
+
+
+def _optional(found: Description) -> list[tuple[str, str]]:
+    """What only some files have."""
+    told = (("keys", found.layout), ("not told by the header", found.note), ("file name says", found.hint))
+    return [(name, text) for name, text in told if text is not None]
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
 
 
 def run_verify(options: argparse.Namespace, console: Console) -> int:
@@ -81,11 +82,3 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
     ]
     console.show(lines, {"clip": str(options.clip), "is_synthetic": True, **asdict(tag)})
     return TAGGED
-
-
-def _describe_tensors(header: Header) -> dict[str, Any]:
-    counts = Counter[str]()
-    for info in header.tensors.values():
-        counts[info.dtype] += prod(info.shape)
-    kinds = ", ".join(f"{dtype} {count:,}" for dtype, count in counts.most_common())
-    return {"tensors": len(header.tensors), "parameters": counts.total(), "dtypes": kinds}

@@ -82,7 +82,7 @@ def test_codec_and_text_encoder(tmp_path: Path) -> None:
     text = NanoTextEncoder(NanoTextConfig())
     save_part(tmp_path / "text.safetensors", "text", text.config, text)
     assert isinstance(load_text_encoder(tmp_path / "text.safetensors"), NanoTextEncoder)
-    with pytest.raises(CheckpointError, match="kind of part: expected patch_vae, got 'text'"):
+    with pytest.raises(CheckpointError, match="kind of part: expected patch_vae or wan_vae, got 'text'"):
         load_vae(tmp_path / "text.safetensors")
     with pytest.raises(CheckpointError, match="kind of part: expected dit or tower, got 'text'"):
         load_dit(tmp_path / "text.safetensors")

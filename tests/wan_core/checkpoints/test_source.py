@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from packed_files import write_scaled_fp8
+from safetensors.torch import load_file, save_file
 from tiny_dit import wide_state
 
 from wan_core import load_dit
@@ -72,3 +73,23 @@ def test_folders_without_a_clear_choice(tmp_path: Path, state: dict[str, torch.T
         CheckpointError, match=r"got a\.safetensors, b\.safetensors in .* Name the file itself"
     ):
         load_dit(tmp_path)
+
+
+def test_the_folder_of_a_release_with_two_experts(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    for name in ("high_noise_model", "low_noise_model"):
+        (tmp_path / name).mkdir()
+        save_file(state, tmp_path / name / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(
+        CheckpointError, match="got the two experts of Wan2.2 in .* Name one of its folders high_noi"
+    ):
+        load_dit(tmp_path)
+    assert isinstance(load_dit(tmp_path / "low_noise_model"), WanModel)
+
+
+def test_shards_of_a_scaled_model(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    write_scaled_fp8(tmp_path / "whole.safetensors", state)
+    content = load_file(tmp_path / "whole.safetensors")
+    (tmp_path / "parts").mkdir()
+    index = write_shards(tmp_path / "parts", content)  # scales and weights lie in different files
+    whole, parts = load_dit(tmp_path / "whole.safetensors"), load_dit(index)
+    assert all(torch.equal(parts.state_dict()[key], value) for key, value in whole.state_dict().items())

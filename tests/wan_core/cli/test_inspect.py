@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from packed_files import write_gguf
 from safetensors.torch import save_file
+from tiny_dit import wide_config, wide_state
 
 from wan_core.media import write_video
 from wan_core.provenance import SyntheticTag, to_metadata
@@ -22,6 +24,44 @@ def test_nano_parts(run: Run, weights: Path) -> None:
     assert content["config"]["token_dim"] == 24
     code, out, _ = run("inspect", weights / "dit.safetensors")
     assert (code, "nano, part dit" in out, "F32" in out) == (0, True, True)
+
+
+def test_a_wan_transformer(run: Run, tmp_path: Path) -> None:
+    state = wide_state(wide_config(ffn_dim=512, freq_dim=256, text_dim=256))
+    write_gguf(tmp_path / "wan2.2_low_noise.gguf", state, "Q5_0")
+    code, out, err = run("inspect", tmp_path / "wan2.2_low_noise.gguf")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].endswith("low_noise.gguf: Wan transformer of a size that is not published")
+    count = sum(value.numel() for value in state.values())
+    assert lines[1].startswith(f"  size: {count:,} parameters in 42 tensors, ")
+    assert "  quantisation: GGUF Q5_0 (16) of 42 tensors" in lines
+    assert "  keys: Wan, original names" in lines
+    assert "  file name says: the low-noise expert of a Wan2.2 A14B model" in lines
+    assert any(
+        line.startswith("  taken by: --model on the command line, the node Load Wan") for line in lines
+    )
+    assert sum(line.startswith("  is not Wan2.") for line in lines) == 5
+    assert "  dim = 256" in lines
+    content = json.loads(run("inspect", tmp_path / "wan2.2_low_noise.gguf", "--json")[1])
+    assert content["parameters"] == count and content["config"]["dim"] == 256
+    assert content["rejected"]["Ovi"] == "one tower instead of two towers (video and audio)"
+
+
+def test_parts_of_other_kinds(run: Run, tmp_path: Path) -> None:
+    save_file({"blocks.0.ffn.0.lora_up.weight": torch.zeros(2, 2)}, tmp_path / "style.safetensors")
+    code, out, _ = run("inspect", tmp_path / "style.safetensors")
+    assert code == 0 and "style.safetensors: LoRA" in out and "taken by: --lora" in out
+    torch.save({"visual.transformer.0.attn.to_qkv.weight": torch.zeros(2, 2)}, tmp_path / "clip.pth")
+    code, out, _ = run("inspect", tmp_path / "clip.pth")
+    assert code == 0 and "clip.pth: CLIP" in out and "taken by: --clip-vision" in out
+
+
+def test_damaged_files_are_one_line(run: Run, tmp_path: Path) -> None:
+    for name in ("w.safetensors", "w.gguf", "w.pth"):
+        (tmp_path / name).write_bytes(b"GGUF\x03\x00\x00")
+        code, _, err = run("inspect", tmp_path / name)
+        assert code != 0 and err.count("\n") == 1 and name in err and "download it again" in err
 
 
 def test_unknown_weights_say_why(run: Run, tmp_path: Path) -> None:
