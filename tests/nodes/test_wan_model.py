@@ -194,3 +194,46 @@ def test_fp8_stays_near_the_whole_weights(comfy: ComfyServer, dtype: str) -> Non
     prompt["packed"], prompt["plain"] = sampler(["load", 0], made=False), sampler(["whole", 0], made=False)
     packed, plain = run(comfy, prompt, "packed", "plain")
     assert 0 < float((packed - plain).norm() / plain.norm()) < 0.3
+
+
+@pytest.mark.parametrize("kind", ["WanPhantomSubjectToVideo", "BerniniConditioning"])
+def test_references_that_core_puts_beside_the_latents(comfy: ComfyServer, kind: str) -> None:
+    """Clean latents after the noisy ones in time, and streams of their own, reach the transformer as in core."""
+    if kind not in comfy.get("/object_info"):
+        pytest.skip(f"this ComfyUI has no {kind}")
+    prompt = {**conditions("t2v"), "photo": node("LoadImage", image="picture.png")}
+    prompt["vae"] = node("VAELoader", vae_name="tiny_vae.safetensors")
+    images = {"images": ["photo", 0]}
+    if kind == "BerniniConditioning":
+        images = {"source_video": ["photo", 0], "reference_video": ["photo", 0], "ref_max_size": 48}
+    size = {"width": 64, "height": 64, "length": 9, "batch_size": 1}
+    links = {"positive": ["positive", 0], "negative": ["negative", 0], "vae": ["vae", 0]}
+    prompt["references"] = node(kind, **links, **size, **images)
+    for name, loader_kind in (("ours", OURS), ("core", CORE)):
+        prompt[f"load_{name}"] = loader(loader_kind, "t2v")
+        own = {"positive": ["references", 0], "negative": ["references", 1]}
+        prompt[name] = sampler([f"load_{name}", 0], made=False, **own)
+    prompt["plain"] = sampler(["load_ours", 0], made=False)
+    ours, core, plain = run(comfy, prompt, "ours", "core", "plain")
+    assert difference(ours, core) < TOLERANCE and difference(ours, plain) > 0.01
+
+
+def test_lora_hook_on_one_of_the_conditions(comfy: ComfyServer) -> None:
+    """Weights change during the run, so keys and values of that prompt must not be those of the plain weights."""
+    prompt = conditions("t2v")
+    prompt["hook"] = node(
+        "CreateHookLora", lora_name="wan.safetensors", strength_model=1.0, strength_clip=0.0
+    )
+    prompt["hooked"] = node(
+        "ConditioningSetProperties",
+        cond_NEW=["positive", 0],
+        strength=1.0,
+        set_cond_area="default",
+        hooks=["hook", 0],
+    )
+    for name, kind in (("ours", OURS), ("core", CORE)):
+        prompt[f"load_{name}"] = loader(kind, "t2v")
+        prompt[name] = sampler([f"load_{name}", 0], made=False, positive=["hooked", 0])
+    prompt["plain"] = sampler(["load_ours", 0], made=False)
+    ours, core, plain = run(comfy, prompt, "ours", "core", "plain")
+    assert difference(ours, core) < TOLERANCE and difference(ours, plain) > 0.01

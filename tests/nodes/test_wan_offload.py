@@ -56,3 +56,8 @@ def test_packed_weights_with_a_lora_stay_near_whole_ones(distance: dict[str, flo
     """Q8_0 rounds each block of 32 numbers to 255 steps: under one percent of the result."""
     assert 0 < distance["packed/whole"] < 0.01
     assert 0 < distance["packed_lora/whole_lora"] < 0.01
+
+
+def test_prompts_are_read_once_in_a_run(distance: dict[str, float]) -> None:
+    """Two prompts, four steps: keys and values are made once for each prompt, not once for each step."""
+    assert distance["text embeddings in a run"] == 2

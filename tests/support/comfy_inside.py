@@ -70,7 +70,25 @@ def main() -> None:
         for first in results
         for second in results
     }
+    distances["text embeddings in a run"] = count_text_embeddings(models["whole"], context)
     sys.stdout.write(json.dumps(distances) + "\n")
+
+
+def count_text_embeddings(patcher: Any, context: Any) -> int:
+    """How often a run of four steps with guidance reads the prompts."""
+    import torch
+
+    import nodes
+
+    calls: list[int] = []
+    layer = patcher.model.diffusion_model.text_embedding
+    handle = layer.register_forward_hook(lambda *_: calls.append(1))
+    latent = {"samples": torch.zeros(1, 16, 2, 8, 8)}
+    positive, negative = [[context, {}]], [[context * 0.5, {}]]
+    with torch.inference_mode():
+        nodes.KSampler().sample(patcher, 1, 4, 3.0, "euler", "simple", positive, negative, latent)
+    handle.remove()
+    return len(calls)
 
 
 main()
