@@ -200,12 +200,17 @@ def find_comfyui() -> Path | None:
     return Path(workspace).expanduser() if workspace else None
 
 
-def _import_comfyui(folder: Path) -> tuple[Any, Any, Any]:
-    """ComfyUI's model file, layers and attention; what it needs and this Python lacks comes from its own .venv."""
+def open_comfyui(folder: Path) -> None:
+    """Make ComfyUI's modules importable; what it needs and this Python lacks comes from its own .venv."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
         sys.path.extend(str(path) for path in sorted(folder.glob(".venv/lib/python3*/site-packages")))
         import_module("comfy.cli_args").args.cpu = not torch.cuda.is_available()
+
+
+def _import_comfyui(folder: Path) -> tuple[Any, Any, Any]:
+    """ComfyUI's model file, layers and attention."""
+    open_comfyui(folder)
     return (
         import_module("comfy.ldm.wan.model"),
         import_module("comfy.ops"),

@@ -23,8 +23,10 @@ from torch import Tensor
 
 from wan_core import load_text_encoder
 from wan_core.checkpoints.header import Header, TensorInfo
+from wan_core.checkpoints.key_maps import rename
+from wan_core.checkpoints.packing import find_packing
 from wan_core.checkpoints.source import Source
-from wan_core.checkpoints.text_umt5 import detect_text
+from wan_core.checkpoints.text_umt5 import GGUF_RULES, detect_text
 from wan_core.errors import CheckpointError, CheckpointMismatchError, InputError, UnknownCheckpointError
 from wan_core.ops.quantized import QuantizedEmbedding, QuantizedLinear
 from wan_core.text.tokenizer import SentencePieceTokenizer
@@ -32,6 +34,7 @@ from wan_core.text.umt5 import UMT5Config, UMT5Encoder
 from wan_core.text.umt5_encoder import UMT5TextEncoder
 
 PROMPTS = ["the cat sits on the beach , and waves .", ""]
+LINEAR = tuple(f".{name}.weight" for name in ("q", "k", "v", "o", "wi_0", "wi_1", "wo"))
 EMBEDDED = torch.tensor(list(spiece()), dtype=torch.uint8)
 
 
@@ -202,7 +205,7 @@ def test_gguf_with_its_tokenizer(
     assert load_text_encoder(tmp_path / "umt5.gguf", dtype=None).encode(PROMPTS).isfinite().all()
 
 
-@pytest.mark.parametrize("names", ["official", "transformers"])
+@pytest.mark.parametrize("names", ["official", "transformers", "comfyui"])
 def test_full_size_header(tmp_path: Path, names: str) -> None:
     """Every name and shape of the true checkpoint, from the official module or from transformers' own."""
     if names == "official":
@@ -218,7 +221,15 @@ def test_full_size_header(tmp_path: Path, names: str) -> None:
             theirs = transformers.UMT5EncoderModel(config).state_dict()
         shapes = {key: tuple(value.shape) for key, value in theirs.items()}
     tensors = {key: TensorInfo(shape, "BF16") for key, shape in shapes.items()}
-    found = detect_text(Source(Header(tensors, {}, {}, "full size"), {}))
+    if names == "comfyui":  # umt5_xxl_fp8_e4m3fn_scaled.safetensors
+        linear = [key for key in shapes if key.endswith(LINEAR)]
+        tensors = {key: info for key, info in tensors.items() if "embed_tokens" not in key}
+        tensors |= {key: TensorInfo(shapes[key], "F8_E4M3") for key in linear}
+        tensors |= {f"{key.removesuffix('.weight')}.scale_weight": TensorInfo((), "F32") for key in linear}
+        tensors |= {"scaled_fp8": TensorInfo((2,), "F8_E4M3"), "spiece_model": TensorInfo((4548313,), "U8")}
+    header = find_packing(Header(tensors, {}, {}, "full size"))
+    found = detect_text(Source(header, {}))
+    assert len(found.header.packing) == (168 if names == "comfyui" else 0)
     assert found.config == UMT5Config()
     with torch.device("meta"):
         expected = UMT5Encoder(found.config).state_dict()
@@ -227,6 +238,18 @@ def test_full_size_header(tmp_path: Path, names: str) -> None:
     }
     assert set(found.names) == set(found.header.tensors)
     assert set(shapes) - set(found.names) <= {"encoder.embed_tokens.weight"} and len(expected) == 242
+
+
+def test_gguf_names_are_those_of_llama_cpp() -> None:
+    import gguf
+
+    names = [gguf.TENSOR_NAMES[kind] for kind in gguf.MODEL_TENSORS[gguf.MODEL_ARCH.T5ENCODER]]
+    layers = range(24)
+    keys = {f"{n.format(bid=i)}.weight" for n in names for i in (layers if "{bid}" in n else (0,))}
+    keys.discard("output.weight")  # of the decoder
+    with torch.device("meta"):
+        expected = set(UMT5Encoder(UMT5Config()).state_dict())
+    assert set(rename(keys, "", GGUF_RULES).values()) == expected and len(keys) == len(expected)
 
 
 def test_other_models_are_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
