@@ -1,8 +1,8 @@
 """References in a tower's self-attention: added while it runs, or read out of a pass over a picture.
 
 The transformer goes through its blocks by `walk`, which block streaming uses too. What is here stands between: for as
-long as a block is in use, its query is caught after `norm_q` and the reference is added to what goes into `o`. Outside
-of the context managers nothing is left on the model.
+long as a block is in use, its query is read after `norm_q` and the reference is added to what goes into `o`. Outside of
+the context managers nothing is left on the model.
 """
 
 from __future__ import annotations
@@ -98,26 +98,25 @@ def _walking(
 def _adding(index: int, block: nn.Module, injections: Sequence[Injection]) -> Generator[None]:
     attention = block.get_submodule("self_attn")
     heads = int(getattr(attention, "num_heads", 0))
-    queries: list[Tensor] = []
+    found: list[list[Tensor]] = []
     calls: list[int] = []
 
-    def catch(_module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> None:
-        queries.append(output)
+    def read(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        # now, as the block rotates its query in place afterwards
+        query = split_heads(output.to(args[0].dtype), heads)
+        extras = [injection.attend(index, query) for injection in injections]
+        found.append([merge_heads(extra) for extra in extras if extra is not None])
 
-    def add(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        calls.append(index)
-        if len(queries) != 1:
-            return None
+    def add(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         result: Tensor = args[0]
-        query = split_heads(queries.pop(), heads)
-        for injection in injections:
-            extra = injection.attend(index, query)
-            if extra is not None:
-                result = result + merge_heads(extra)
+        if found:
+            calls.append(index)
+            for extra in found.pop():
+                result = result + extra
         return (result, *args[1:])
 
     handles = [
-        attention.get_submodule("norm_q").register_forward_hook(catch),
+        attention.get_submodule("norm_q").register_forward_hook(read),
         attention.get_submodule("o").register_forward_pre_hook(add),
     ]
     try:
@@ -125,8 +124,8 @@ def _adding(index: int, block: nn.Module, injections: Sequence[Injection]) -> Ge
     finally:
         for handle in handles:
             handle.remove()
-    if len(calls) != 1 or queries:
+    if len(calls) != 1 or found:
         raise ConfigError(
-            f"self-attention of block {index}: expected norm_q and o to run once each, got {len(calls)} runs of o. "
+            f"self-attention of block {index}: expected norm_q and o to run once each, got {len(calls)} such runs. "
             "Use the transformer of this project, without other patches to its self-attention."
         )

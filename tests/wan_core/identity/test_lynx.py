@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 from tiny_lynx import TinyLynx, error, tiny_lynx
 from torch import Tensor, nn
 
+from wan_core.dit.execution import for_inference
 from wan_core.errors import ConfigError, ShapeError
 from wan_core.identity.lynx import LynxAdapter
 from wan_core.identity.lynx_prepare import (
@@ -165,6 +167,17 @@ def test_moves_to_another_dtype(prepared: LynxPrepared) -> None:
     moved = prepared.to(dtype=torch.bfloat16)
     assert moved.nbytes * 2 == prepared.nbytes
     assert moved.adapter_bytes == prepared.adapter_bytes
+
+
+@torch.no_grad()
+def test_works_on_the_layout_for_cpus_and_on_half_precision(full: TinyLynx, prepared: LynxPrepared) -> None:
+    g = full.golden
+    fast = TinyLynx(g, for_inference(full.model), full.adapter)
+    assert error(velocity(fast, "context", 437.0, prepared.face), g["velocity.c"]) < LIMIT
+    half = copy.deepcopy(full.model).to(torch.bfloat16)
+    moved = prepared.face.to(dtype=torch.bfloat16)
+    found = velocity(TinyLynx(g, half, full.adapter), "context", 437.0, moved)
+    assert error(found, g["velocity.c"]) < 0.05
 
 
 def test_the_model_is_left_alone_after_an_error(full: TinyLynx, prepared: LynxPrepared) -> None:
