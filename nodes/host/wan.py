@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...wan_core.dit.block import WanBlock
 from ...wan_core.dit.config import WanConfig
 from ...wan_core.dit.context import PreparedContext
 from ...wan_core.dit.model import WanModel
 from ...wan_core.errors import InputError
 from ...wan_core.ops.norm import RMSNorm
 from ...wan_core.types import TokenStream
+from .memory import check_interrupted
 
 UNSUPPORTED_PATCHES = ("patches", "patches_replace")
 PREPARED = "wan_r2v_prepared"
@@ -37,6 +40,7 @@ class HostWanModel(WanModel):
     def __init__(self, config: WanConfig, *, operations: Any, device: Any = None, dtype: Any = None) -> None:
         super().__init__(config, operations=operations, device=device, dtype=dtype)
         self.dtype = dtype
+        self.walk = walk_interruptibly
         _use_host_norms(self)
 
     def forward(
@@ -108,6 +112,13 @@ class HostWanModel(WanModel):
                 "models need them: connect CLIP Vision Encode to the conditioning node."
             )
         return clip_fea
+
+
+def walk_interruptibly(blocks: Sequence[WanBlock]) -> Iterator[WanBlock]:
+    """Blocks in order; Interrupt acts before the next one, since a step of a large model takes minutes."""
+    for block in blocks:
+        check_interrupted()
+        yield block
 
 
 class HostWan21(comfy.model_base.WAN21):

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import torch
 from comfy_server import ComfyServer
+from packed_files import write_comfy_quant, write_scaled_fp8
 from prompts import Prompt, node
 from safetensors.torch import load_file
+from tiny_wan import FAMILIES, random_state
 from torch import Tensor
 
 pytestmark = pytest.mark.comfy
@@ -237,3 +239,27 @@ def test_lora_hook_on_one_of_the_conditions(comfy: ComfyServer) -> None:
     prompt["plain"] = sampler(["load_ours", 0], made=False)
     ours, core, plain = run(comfy, prompt, "ours", "core", "plain")
     assert difference(ours, core) < TOLERANCE and difference(ours, plain) > 0.01
+
+
+@pytest.mark.parametrize("layout", ["scaled", "comfy_quant"])
+def test_scaled_fp8_files_give_cores_latents(comfy: ComfyServer, layout: str) -> None:
+    """Both unpack the same numbers; ours adds a LoRA to them, core rounds the sum to 8 bits again."""
+    path = comfy.base / "models" / "diffusion_models" / f"tiny_fp8_{layout}.safetensors"
+    state = random_state(FAMILIES["t2v"], 0)
+    if layout == "scaled":
+        write_scaled_fp8(path, state, prefix="model.diffusion_model.")
+    else:
+        write_comfy_quant(path, state)
+    prompt = conditions("t2v")
+    for name, kind in (("ours", OURS), ("core", CORE)):
+        prompt[f"load_{name}"] = loader(kind, f"fp8_{layout}")
+        prompt[name] = sampler([f"load_{name}", 0], made=False)
+        link = [f"load_{name}", 0]
+        prompt[f"lora_{name}"] = node(
+            "LoraLoaderModelOnly", model=link, lora_name="wan.safetensors", strength_model=1.0
+        )
+        prompt[f"{name}_lora"] = sampler([f"lora_{name}", 0], made=False)
+    ours, core, ours_lora, core_lora = run(comfy, prompt, "ours", "core", "ours_lora", "core_lora")
+    assert difference(ours, core) < TOLERANCE
+    change = float((ours_lora - ours).norm())
+    assert 0 < float((ours_lora - core_lora).norm()) < 0.3 * change

@@ -61,3 +61,7 @@ def test_packed_weights_with_a_lora_stay_near_whole_ones(distance: dict[str, flo
 def test_prompts_are_read_once_in_a_run(distance: dict[str, float]) -> None:
     """Two prompts, four steps: keys and values are made once for each prompt, not once for each step."""
     assert distance["text embeddings in a run"] == 2
+
+
+def test_interrupt_acts_within_a_step(distance: dict[str, float]) -> None:
+    assert distance["blocks before an interruption"] == 1

@@ -71,6 +71,7 @@ def main() -> None:
         for second in results
     }
     distances["text embeddings in a run"] = count_text_embeddings(models["whole"], context)
+    distances["blocks before an interruption"] = count_blocks(models["whole"], x, context)
     sys.stdout.write(json.dumps(distances) + "\n")
 
 
@@ -89,6 +90,29 @@ def count_text_embeddings(patcher: Any, context: Any) -> int:
         nodes.KSampler().sample(patcher, 1, 4, 3.0, "euler", "simple", positive, negative, latent)
     handle.remove()
     return len(calls)
+
+
+def count_blocks(patcher: Any, x: Any, context: Any) -> int:
+    """How many blocks a forward computes when Interrupt is pressed during the first of them."""
+    import comfy.model_management
+    import torch
+
+    calls: list[int] = []
+
+    def press(*_: Any) -> None:
+        calls.append(1)
+        comfy.model_management.interrupt_current_processing(True)
+
+    handles = [block.ffn.register_forward_hook(press) for block in patcher.model.diffusion_model.blocks]
+    patcher.patch_model(torch.device("cpu"))
+    try:
+        patcher.model.apply_model(x, torch.tensor([0.7]), c_crossattn=context)
+    except comfy.model_management.InterruptProcessingException:
+        return len(calls)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return -1
 
 
 main()
