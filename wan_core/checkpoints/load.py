@@ -83,7 +83,9 @@ def load_vae(
         return cast("WanVAE | PatchVAE", load_part(path, VAE_KINDS, device=device, dtype=dtype))
     found = detect_vae(source)
     model = build_and_load(found.build, source.header, names=found.names, device=device, dtype=dtype)
-    return cast("WanVAE", model)
+    vae = cast("WanVAE", model)
+    vae.arrange_weights()
+    return vae
 
 
 def load_text_encoder(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -123,9 +125,15 @@ class FastStream(Stream):
 
     def twin(self) -> FastStream:
         """As in `Stream`; kernels that were prepared are shared."""
-        twin = FastStream()
+        twin = type(self)()
         twin._kernels = self._kernels
         return twin
+
+    def prepared(self, layer: nn.Module, prepare: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Kernels of a layer in another form, made once for the pass."""
+        if layer not in self._kernels:
+            self._kernels[layer] = prepare()
+        return self._kernels[layer]
 
     def pieces(self, x: Tensor) -> tuple[Tensor, ...]:
         """One frame at a time."""
@@ -144,15 +152,25 @@ class FastStream(Stream):
         taps = conv.kernel_size[0]
         if taps == 1:
             return conv(x)
-        seen = torch.cat([*self.remember(conv, x, taps - 1), x], dim=2)
-        missing = taps - 1 + x.shape[2] - seen.shape[2]
+        frames = [*self.remember(conv, x, taps - 1), x]
+        seen = sum(part.shape[2] for part in frames)
+        missing = taps - 1 + x.shape[2] - seen
         if x.shape[2] > 1 or not missing:
-            return conv(F.pad(seen, (0, 0, 0, 0, missing, 0)) if missing else seen)
+            return self.convolve(conv, frames, missing)
         kernel = conv.weight[:, :, missing:]
-        if seen.shape[2] > 1:
-            return F.conv3d(seen, kernel, conv.bias, padding=conv.padding)
-        picture = F.conv2d(seen.squeeze(2), kernel.squeeze(2), conv.bias, padding=conv.padding[1:])
+        if seen > 1:
+            return self.direct(conv, torch.cat(frames, dim=2), kernel)
+        picture = F.conv2d(x.squeeze(2), kernel.squeeze(2), conv.bias, padding=conv.padding[1:])
         return picture.unsqueeze(2)
+
+    def convolve(self, conv: nn.Conv3d, frames: Sequence[Tensor], missing: int) -> Tensor:
+        """Convolve frames that are given in parts, after `missing` frames of zeros."""
+        joined = torch.cat([*frames], dim=2)
+        return self.direct(conv, F.pad(joined, (0, 0, 0, 0, missing, 0)) if missing else joined, conv.weight)
+
+    def direct(self, conv: nn.Conv3d, x: Tensor, kernel: Tensor) -> Tensor:
+        """Convolve with a layer's kernel or its last taps."""
+        return F.conv3d(x, kernel, conv.bias, conv.stride, conv.padding)
 
     def norm_silu(self, norm: ChannelNorm, x: Tensor, *, is_spare: bool = False) -> Tensor:
         """As in `Stream`, in one buffer."""
@@ -162,15 +180,13 @@ class FastStream(Stream):
     def upsample_conv(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         """As in `Stream`, for the four positions at once from the small picture."""
         count, _, rows, columns = x.shape
-        if conv not in self._kernels:
-            self._kernels[conv] = _position_kernels(conv.weight)
         result = torch.empty(
             (count, conv.out_channels, 2 * rows, 2 * columns),
             dtype=x.dtype,
             device=x.device,
             memory_format=torch.channels_last,
         )
-        for position, kernel in enumerate(self._kernels[conv]):
+        for position, kernel in enumerate(self.prepared(conv, lambda: _position_kernels(conv.weight))):
             down, right = divmod(position, 2)
             seen = F.conv2d(x, kernel, conv.bias, padding=1)
             result[:, :, down::2, right::2] = seen[:, :, down : down + rows, right : right + columns]
@@ -191,15 +207,6 @@ class FastStream(Stream):
     def add(self, x: Tensor, other: Tensor) -> Tensor:
         """As in `Stream`, into x."""
         return x.add_(other)
-
-
-def open_stream(model: nn.Module) -> Stream:
-    """Choose the form of execution: fast, unless gradients are wanted or layers are not torch's own.
-
-    Layers of a host may keep their weights elsewhere or packed, and are called as they are.
-    """
-    own = all(type(m) in (nn.Conv2d, nn.Conv3d) for m in model.modules() if hasattr(m, "kernel_size"))
-    return FastStream() if own and not torch.is_grad_enabled() else Stream()
 
 
 def _norm_factor(x: Tensor) -> Tensor:
