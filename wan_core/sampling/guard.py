@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from ..errors import WanCoreError
 from ..types import AVLatents
 
-_WATCHED = re.compile(r"linear|conv\d|norm$|attention|matmul|^(add|badd|b)?mm$|einsum|embedding")
+_WATCHED = re.compile(r"linear(?!_weight)|conv\d|norm$|attention|matmul|^(add|badd|b)?mm$|einsum|embedding")
 """Operations whose results are checked: a mask may hold infinity, the result of a layer may not."""
 
 _LAYERS = re.compile(r"linear|conv\d|norm$|embedding")
@@ -187,8 +187,13 @@ class _Watch(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         operation = str(getattr(func, "__name__", func))
         if _WATCHED.search(operation) and isinstance(result, Tensor) and not _is_finite(result):
+            if (
+                operation == "_mkl_linear"
+            ):  # its packed copy has room that nobody wrote to; the weight stands beside it
+                given = [tensor for tensor in given if not tensor.is_mkldnn]
+                weights = [tensor for tensor in weights if not tensor.is_mkldnn]
             cause: Cause = "overflow"
-            if not all(map(_is_finite, given[1:] if _LAYERS.search(operation) else weights)):
+            if not all(map(_is_finite, [*weights, *given[1:]] if _LAYERS.search(operation) else weights)):
                 cause = "weights"
             elif not all(_is_finite(tensor) for tensor in given):
                 cause = "input"

@@ -199,6 +199,19 @@ def test_weights_that_are_not_finite_are_told_from_overflow(change: Callable[[Wa
         assert "Its weights hold NaN or infinity: get the file again" in str(error)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bad_input_of_packed_layers_is_not_blamed_on_them(dtype: torch.dtype) -> None:
+    """Also after the third call, when a layer has its copy for this number of rows."""
+    model = for_inference(tiny_model(dtype))
+    good = denoiser_of(model)
+    for _ in range(3):
+        good(NOISE, AVTimesteps(torch.tensor([500.0])), TEXT)
+    layer = model.blocks[1].ffn  # type: ignore[union-attr]
+    layer.register_forward_pre_hook(lambda _, given: (given[0] * float("nan"),))
+    error = fails(good, NumberGuard(model=model))
+    assert error.culprit is not None and error.culprit.cause == "input" and error.culprit.block == "blocks.1"
+
+
 def test_a_prompt_that_is_not_finite_is_told_from_both() -> None:
     model = tiny_model()
     chain = GuidanceChain(torch.full_like(TEXT, float("nan")))
