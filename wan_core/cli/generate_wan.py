@@ -21,7 +21,7 @@ from ..provenance import SyntheticTag, to_metadata
 from .arguments import parse_size
 from .console import Console
 from .output import package_version, plan_clip
-from .wan_options import parse_device, parse_guidance, read_execution, read_files
+from .wan_options import parse_device, parse_guidance, parse_interval, read_execution, read_files
 
 LATENTS_SUFFIX = ".latents.safetensors"
 
@@ -123,6 +123,8 @@ def _read_request(options: argparse.Namespace) -> tuple[WanRequest, list[str]]:
         solver=options.solver,
         guidance=parse_guidance(options.guidance),
         preset=options.preset,
+        rule=options.guidance_rule or "plain",
+        interval=parse_interval(options.guidance_interval),
     )
     return request, notes
 

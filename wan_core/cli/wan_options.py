@@ -26,6 +26,8 @@ WAN_ONLY = {
     "lora_low": "--lora-low",
     "solver": "--solver",
     "guidance": "--guidance",
+    "guidance_rule": "--guidance-rule",
+    "guidance_interval": "--guidance-interval",
     "shift": "--shift",
     "preset": "--preset",
     "vram": "--vram",
@@ -156,14 +158,30 @@ def parse_guidance(text: str | None) -> tuple[float, float] | None:
 
     Raises: InputError: something else.
     """
-    if text is None:
-        return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 2):
+    numbers = None if text is None else _numbers(text)
+    if numbers is not None and len(numbers) not in (1, 2):
         raise InputError(
             f"--guidance: expected a number, or LOW,HIGH for two experts, got {text!r}. 1 follows the prompt alone."
         )
-    return numbers[0], numbers[-1]
+    return None if numbers is None else (numbers[0], numbers[-1])
+
+
+def parse_interval(text: str | None) -> tuple[float, float] | None:
+    """Read two noise levels.
+
+    Raises: InputError: something else.
+    """
+    numbers = None if text is None else _numbers(text)
+    if numbers is not None and len(numbers) != 2:
+        raise InputError(
+            f"--guidance-interval: expected LOW,HIGH such as 0.2,0.9, got {text!r}. Write two numbers."
+        )
+    return None if numbers is None else (numbers[0], numbers[1])
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers between commas; none where one is no number."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return []

@@ -33,6 +33,10 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--guidance", metavar="X", help="by the prompt; LOW,HIGH for two experts (default: the model's)"
     )
+    group.add_argument("--guidance-rule", metavar="NAME", help="plain (default), zero-star or apg")
+    group.add_argument(
+        "--guidance-interval", metavar="LOW,HIGH", help="noise levels at which it acts, 0 to 1 (default: all)"
+    )
     group.add_argument("--shift", type=float, metavar="X", help="of the noise levels (default: the model's)")
     group.add_argument("--preset", metavar="NAME", help="distil: settings for a few-step LoRA or model")
     group.add_argument("--vram", metavar="SIZE", help="memory of the device that may be used, such as 24GB")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ShapeError
 from ..ops.kept import Kept
+from ..ops.low_rank import LowRankLinear
 from ..ops.norm import Layout
 from ..ops.patchify import patch_grid, unpatchify
 from ..ops.quantized import QuantizedLinear
@@ -207,8 +208,7 @@ class WanModel(nn.Module):
             tokens = torch.cat((tokens, *(m.tokens for m in more)), dim=1)
             places = (*places, *(m.places for m in more))
             steps = torch.cat((steps, *(m.timestep.to(steps) for m in more)), dim=1)
-        if not torch.compiler.is_compiling() and bool((steps == steps[:1]).all()):
-            steps = steps[:1]
+        steps = shared_steps(steps)
         time = self.time_embedding(timestep_embedding(steps, config.freq_dim).to(work))
         modulation = self.time_projection(time).float().unflatten(-1, (6, config.dim))
         if isinstance(context, PreparedContext):
@@ -289,6 +289,8 @@ class WanModel(nn.Module):
     def _working_dtype(self, latents: Tensor) -> torch.dtype:
         """Dtype of the layers' inputs: that of plain torch.nn weights; other layers convert to that of the latents."""
         layer = self.time_embedding[0]
+        while isinstance(layer, LowRankLinear):
+            layer = layer.base
         if isinstance(layer, QuantizedLinear):
             return layer.work_dtype
         return layer.weight.dtype if type(layer) is nn.Linear else latents.dtype
@@ -339,13 +341,20 @@ class WanModel(nn.Module):
 
 def fewest_steps(steps: Tensor, frames: int) -> Tensor:
     """One timestep per sample or latent frame where those given per frame or token, (B, G), are equal within it."""
-    if torch.compiler.is_compiling():
+    if steps.shape[1] == 1 or torch.compiler.is_compiling():
         return steps
     for groups in (1, frames):
         parts = steps.unflatten(1, (groups, -1))
         if bool((parts == parts[..., :1]).all()):
             return parts[..., 0]
     return steps
+
+
+def shared_steps(steps: Tensor) -> Tensor:
+    """Timesteps (1, G) for the whole batch where those of all samples, (B, G), are equal."""
+    if steps.shape[0] == 1 or torch.compiler.is_compiling():
+        return steps
+    return steps[:1] if bool((steps == steps[:1]).all()) else steps
 
 
 def rope_of_places(key: tuple[tuple[Places, ...], int, torch.device]) -> Tensor:

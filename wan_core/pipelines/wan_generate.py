@@ -28,7 +28,7 @@ from .memory_plan import MemoryPlan, plan_memory
 from .wan_family import WanFamily
 from .wan_files import FoundModel, WanFiles, check_vae, find_model
 from .wan_pictures import cover, frame_clip, frame_mask, stretch, target_size, to_video
-from .wan_request import WanRequest, WanSettings, resolve
+from .wan_request import WanRequest, WanSettings, guidance_rule, guidance_window, resolve
 from .wan_transformer import WanCondition, WanConditioning, WanTransformers
 
 #: The text encoder works in it, as in the official code; CLIP on a GPU in float16.
@@ -173,7 +173,12 @@ def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple
         scales = ExpertRule(boundary=boundary).scales(schedule.shown, low=low, high=high)
     chain = GuidanceChain(WanCondition(0))
     if any(scale != 1.0 for scale in scales):
-        chain = GuidanceChain(WanCondition(1), [GuidanceTerm(condition=WanCondition(0), video=scales)])
+        chain = GuidanceChain(
+            WanCondition(1),
+            [GuidanceTerm(condition=WanCondition(0), video=scales)],
+            window=guidance_window(plan.request),
+            rule=guidance_rule(plan.request),
+        )
     noise = draw_noise(plan.latent_shape, make_generator(plan.request.seed)).to(options.device)
 
     def on_step(info: StepInfo) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from torch import Tensor
 
 from ..errors import InputError
+from ..sampling.guidance_rules import GuidanceRule, Projected, SigmaWindow, ZeroStar
 from ..sampling.noise import MAX_SEED
 from ..sampling.presets import DISTIL_PRESETS, DistilPreset
 from ..sampling.schedule import Schedule, SolverName, make_schedule
 from .wan_family import WanFamily
 
+GuidanceName = Literal["plain", "zero-star", "apg"]
+GUIDANCE_RULES: tuple[GuidanceName, ...] = get_args(GuidanceName)
 SOLVERS: tuple[SolverName, ...] = get_args(SolverName)
 #: Name of a preset that means: the first one of the family.
 ANY_DISTIL = "distil"
@@ -35,6 +38,8 @@ class WanRequest:
             the negative prompt out and halves the time.
         preset: settings of a step-distilled LoRA or model instead of steps, shift and solver: a key of
             `DISTIL_PRESETS`, or "distil" for the family's.
+        rule: how guidance is computed: "plain" (as the official code), "zero-star" (CFG-Zero-star) or "apg" (adaptive
+            projected guidance).   interval: noise levels low < sigma <= high at which it acts, in [0, 1].
     Raises: InputError: a value that no model could use.
     """
 
@@ -51,6 +56,8 @@ class WanRequest:
     solver: SolverName | None = None
     guidance: tuple[float, float] | None = None
     preset: str | None = None
+    rule: GuidanceName = "plain"
+    interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -68,6 +75,14 @@ class WanRequest:
         if self.solver is not None and self.solver not in SOLVERS:
             raise InputError(
                 f"solver: expected one of {', '.join(SOLVERS)}, got {self.solver!r}. Wan's own is unipc."
+            )
+        if self.rule not in GUIDANCE_RULES:
+            raise InputError(
+                f"guidance rule: expected one of {', '.join(GUIDANCE_RULES)}, got {self.rule!r}. Wan's own is plain."
+            )
+        if self.interval is not None and not 0.0 <= self.interval[0] < self.interval[1] <= 1.0:
+            raise InputError(
+                f"guidance interval: expected 0 <= low < high <= 1, got {self.interval}. Leave it out for all levels."
             )
         if self.preset is not None and (self.steps, self.shift, self.solver) != (None, None, None):
             raise InputError(
@@ -113,6 +128,21 @@ class WanSettings:
     def latent_frames(self) -> int:
         """Latent frames of the clip."""
         return (self.frames - 1) // 4 + 1
+
+
+def guidance_rule(request: WanRequest) -> GuidanceRule | None:
+    """Rule of the guidance chain, None for the plain sum.
+
+    CFG-Zero-star stands still for the first step of image-to-video and two of text-to-video, as its authors do.
+    """
+    if request.rule == "zero-star":
+        return ZeroStar(zero_steps=2 if request.first_frame is None else 1)
+    return Projected() if request.rule == "apg" else None
+
+
+def guidance_window(request: WanRequest) -> SigmaWindow | None:
+    """Window of the guidance chain, None for all noise levels."""
+    return None if request.interval is None else SigmaWindow(*request.interval)
 
 
 def resolve(request: WanRequest, family: WanFamily) -> WanSettings:

@@ -184,6 +184,26 @@ def test_packed_layers_get_an_addition(tmp_path: Path) -> None:
     assert torch.equal(packed.get_submodule("head.head").base.base.packed, bytes_before)
 
 
+def test_packed_time_embedding_keeps_the_working_dtype(tmp_path: Path) -> None:
+    """The model asks its first layer in which dtype to work; an addition to it changes nothing about that."""
+    model = tiny().to(torch.bfloat16)
+    layer = model.time_embedding[0]
+    data = layer.weight.detach().to(torch.float8_e4m3fn).contiguous().view(torch.uint8).flatten()
+    packed = PackedWeight("F8_E4M3", tuple(layer.weight.shape), data)
+    put_packed(model, "time_embedding.0.weight", packed, torch.bfloat16)
+    seen: list[torch.dtype] = []
+    model.blocks[0].self_attn.register_forward_pre_hook(lambda _, args: seen.append(args[0].dtype))
+    inputs = (normal(1, 4, 2, 4, 4), torch.tensor([500.0]), normal(1, 7, 12))
+    state = {"time_embedding.0.lora_A.weight": normal(2, 32), "time_embedding.0.lora_B.weight": normal(48, 2)}
+    lora = write(tmp_path / "lora.safetensors", state)
+    with torch.no_grad():
+        before = model(*inputs)
+        apply_lora(model, lora)
+        after = model(*inputs)
+    assert seen == [torch.bfloat16, torch.bfloat16]
+    assert not torch.equal(before, after)
+
+
 def test_strength_0_changes_nothing(tmp_path: Path) -> None:
     model = tiny()
     before = {k: v.clone() for k, v in model.state_dict().items()}

@@ -93,20 +93,25 @@ def test_text_alone_with_ti2v_and_same_seed_same_clip(
     assert not torch.equal(frames[0], frames[2])
 
 
-@pytest.mark.parametrize(
-    "options", [("--solver", "euler"), ("--solver", "dpm++"), ("--guidance", "1", "--shift", "3")]
-)
 def test_options_change_the_clip(
-    options: tuple[str, ...], run: Run, releases: dict[str, Path], tmp_path: Path
+    run: Run, releases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for out, more in (("usual", ()), ("other", options)):
-        code, _, err = run(
-            "generate", "--model", releases["t2v"], "--prompt", PROMPT, *SHORT, *more, "--out", f"{out}.mp4"
-        )
-        assert code == 0, err
-    assert not torch.equal(
-        read_video(tmp_path / "usual.mp4").frames, read_video(tmp_path / "other.mp4").frames
+    frames: list[torch.Tensor] = []
+    monkeypatch.setattr(generate_wan, "_write", _collect(frames))
+    monkeypatch.setattr(generate_wan, "_show", lambda *_: None)
+    options = (
+        (),
+        ("--solver", "euler"),
+        ("--solver", "dpm++"),
+        ("--guidance", "1", "--shift", "3"),
+        ("--guidance-rule", "apg"),
+        ("--guidance-interval", "0.95,1"),
+        ("--negative-prompt", "a dog"),
     )
+    for more in options:
+        code, _, err = run("generate", "--model", releases["t2v"], "--prompt", PROMPT, *SHORT, *more)
+        assert code == 0, err
+    assert all(not torch.equal(first, other) for n, first in enumerate(frames) for other in frames[n + 1 :])
 
 
 def test_a_limit_streams_blocks_and_changes_nothing(
@@ -234,6 +239,8 @@ def test_bad_requests(run: Run, releases: dict[str, Path], files: Path, tmp_path
     _refused(run(*text, "--device", "tpu"), "--device: expected cuda or cpu")
     _refused(run(*text, "--dtype", "int3"), "--dtype: expected float32")
     _refused(run(*text, "--guidance", "much"), "--guidance: expected a number")
+    _refused(run(*text, "--guidance-interval", "0.3"), "--guidance-interval: expected LOW,HIGH")
+    _refused(run(*text, "--guidance-rule", "best"), "guidance rule: expected one of")
     _refused(run(*text, "--lora", "style.safetensors:much"), "--lora: expected FILE:STRENGTH")
     _refused(run(*text, "--voice", "character1=me.wav"), "--voice: expected none with --model")
     _refused(run(*text, "--identity-scale", 0), "--identity-scale: expected none with --model")
@@ -267,8 +274,10 @@ def test_bad_files(run: Run, releases: dict[str, Path], files: Path, tmp_path: P
         (tmp_path / f"{name}.safetensors").write_bytes(source.read_bytes())
     swapped = ("--model", "t2v_low_noise.safetensors", "--model-low", "t2v_high_noise.safetensors")
     _refused(run(*text, *swapped), "expected the high-noise one first", "Swap")
-    other = releases["ti2v"] / weights
-    _refused(run(*text, "--model", other, "--model-low", t2v), "experts: expected", "another model")
+    _refused(
+        run(*text, "--model", releases["ti2v"] / weights, "--model-low", t2v),
+        "expected one transformer for Wan2.2-TI2V-5B, got a second",
+    )
     release = ("--model", releases["t2v"])
     wrong_vae = ("--vae", releases["ti2v"] / "Wan2.2_VAE.pth")
     _refused(run(*text, *release, *wrong_vae), "VAE: expected 16 latent channels for Wan2.1-T2V-1.3B, got 48")

@@ -18,7 +18,8 @@ from wan_core.pipelines.wan_family import (
     TI2V,
     WanFamily,
 )
-from wan_core.pipelines.wan_request import WanRequest, resolve
+from wan_core.pipelines.wan_request import WanRequest, guidance_rule, guidance_window, resolve
+from wan_core.sampling.guidance_rules import Projected, SigmaWindow, ZeroStar
 from wan_core.sampling.solvers import UniPC
 
 PICTURE = torch.zeros(64, 96, 3, dtype=torch.uint8)
@@ -93,6 +94,14 @@ def test_distil_preset() -> None:
         WanRequest(preset="distil", steps=8)
 
 
+def test_guidance_rules() -> None:
+    assert guidance_rule(TEXT) is None and guidance_window(TEXT) is None
+    assert guidance_rule(replace(TEXT, rule="zero-star")) == ZeroStar(zero_steps=2)
+    assert guidance_rule(replace(IMAGE, rule="zero-star")) == ZeroStar(zero_steps=1)
+    assert guidance_rule(replace(TEXT, rule="apg")) == Projected()
+    assert guidance_window(replace(TEXT, interval=(0.2, 0.9))) == SigmaWindow(0.2, 0.9)
+
+
 @pytest.mark.parametrize(
     ("fields", "match"),
     [
@@ -102,6 +111,8 @@ def test_distil_preset() -> None:
         ({"guidance": (-1.0, 1.0)}, "guidance: expected 0 or more"),
         ({"solver": "heun"}, "solver: expected one of"),
         ({"frames": 5, "duration": 1.0}, "got both"),
+        ({"rule": "best"}, "guidance rule: expected one of plain, zero-star, apg"),
+        ({"interval": (0.5, 0.5)}, "guidance interval: expected 0 <= low < high"),
         ({"first_frame": torch.zeros(3, 8, 8)}, "first frame: expected"),
     ],
 )
