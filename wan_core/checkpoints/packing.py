@@ -26,6 +26,8 @@ DESCRIPTION = "comfy_quant"
 METADATA_KEY = "_quantization_metadata"
 #: What stands beside `X.weight`; the first two are its scale.
 COMPANIONS = ("weight_scale", "scale_weight", "input_scale", "scale_input", DESCRIPTION)
+#: Formats with two values in a byte, known by name only.
+HALF_BYTE = ("nvfp4", "convrot_w4a4", "asym_w4a8_int8")
 #: Formats by the name in a description; others are known by name only.
 FORMATS = {"float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "int8_tensorwise": "I8"}
 
@@ -52,6 +54,8 @@ def find_packing(header: Header) -> Header:
         told = descriptions.get(layer) if leaf == "weight" else None
         if told is not None:
             packing[key] = Packing(_format(told), scale)
+            if str(told.get("format")) in HALF_BYTE and info.shape:
+                tensors[key] = TensorInfo((*info.shape[:-1], 2 * info.shape[-1]), info.dtype)
         elif info.dtype in VALUE_TYPES and (info.dtype != "I8" or (leaf == "weight" and scale)):
             packing[key] = Packing(info.dtype, scale if leaf == "weight" else None)
     return replace(header, tensors=tensors, packing=packing)

@@ -53,6 +53,42 @@ def test_cut_between_header_and_reading(path: Path) -> None:
         read_tensors(header, ["layer.weight"])
 
 
+def test_header_equals_that_of_the_packages_reader(path: Path) -> None:
+    reader = gguf.GGUFReader(path)
+    header = read_gguf_header(path)
+    assert {t.name: (int(t.data_offset), int(t.n_bytes)) for t in reader.tensors} == header.places
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF."):
+            assert read_gguf_entries(path, [name]) == {name: field.contents()}
+
+
+def test_metadata_of_every_type(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "w.gguf", "wan")
+    values = {"text": "ä", "yes": True, "u8": 7, "i32": -5, "u64": 2**40, "f64": 0.25}
+    writer.add_string("text", values["text"])
+    writer.add_bool("yes", True)
+    writer.add_uint8("u8", 7)
+    writer.add_int32("i32", -5)
+    writer.add_uint64("u64", 2**40)
+    writer.add_float64("f64", 0.25)
+    lists = {"words": ["a", "", "xyz"], "numbers": [1, -2, 3], "floats": [0.5, 1.5]}
+    for name, value in lists.items():
+        writer.add_array(name, value)
+    writer.add_custom_alignment(64)
+    writer.add_tensor("a", np.arange(8, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = read_gguf_entries(tmp_path / "w.gguf", [*values, *lists])
+    assert found == {**values, **lists}
+    header = read_gguf_header(tmp_path / "w.gguf")
+    assert header.places["a"].start % 64 == 0 and header.metadata["u64"] == str(2**40)
+    from wan_core.checkpoints.tensors import read_tensors
+
+    assert torch.equal(read_tensors(header)["a"], torch.arange(8.0))
+
+
 def test_known_by_its_first_bytes(path: Path) -> None:
     other = path.with_suffix(".weights")
     path.rename(other)
