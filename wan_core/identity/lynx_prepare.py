@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ConfigError, ShapeError
 from ..ops.key_value import PreparedInjection
+from .alignment import align_face
 from .lynx import LynxAdapter
 from .self_attention import WalkedTower, recording
 
@@ -148,6 +151,23 @@ def prepare_lynx(
         nobody=branch(embeds * 0, None if pictures is None else pictures.nobody),
         adapter_bytes=adapter.nbytes,
     )
+
+
+def reference_pixels(image: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> tuple[Tensor, Tensor]:
+    """Cut out the picture of the face that the reference pass reads, and the grey one for nobody.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.   landmarks: (5, 2) in it, pixels, of `landmarks.find_views(..., is_lynx=True)`.
+    Returns:
+        Two clips of one frame for the VAE, (1, 3, 1, 256, 256) float32 RGB in [-1, 1]; the second is 0 everywhere.
+    Raises:
+        InputError: no picture, or landmarks that can not be used.
+    Source: bytedance/lynx@3a6a91a modules/full/lynx_infer.py, modules/full/lynx_pipeline.py.
+    """
+    crop = align_face(image, landmarks, REFERENCE_SIZE, is_extended=True)
+    pixels = torch.from_numpy(crop).permute(2, 0, 1).float() / 255.0 * 2 - 1
+    face = pixels[None, :, None].contiguous()
+    return face, torch.zeros_like(face)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from wan_core.checkpoints.header import Header, TensorInfo
 from wan_core.checkpoints.lynx import load_lynx, read_lynx
 from wan_core.errors import CheckpointError, CheckpointMismatchError, UnknownCheckpointError
 from wan_core.identity.lynx import LynxAdapter
+from wan_core.identity.lynx_prepare import LynxBranch, LynxPrepared
 
 
 def published(variant: str) -> dict[str, tuple[int, ...]]:
@@ -70,6 +71,25 @@ def test_published_size_builds_on_meta(variant: str, count: int) -> None:
     assert config.blocks == tuple(range(0, 40, 1 if variant == "full" else 2))
     assert config.has_reference == (variant == "full")
     assert config.resampler.heads == 20
+
+
+@torch.no_grad()
+def test_memory_of_the_published_size() -> None:
+    meta, half = torch.device("meta"), torch.float16
+    adapter = LynxAdapter(read_lynx(header_of(published("full")))[0], device=meta, dtype=half)
+    norms = [torch.nn.Identity()] * 40
+    embeds = torch.empty(1, 1, 512, device=meta, dtype=half)
+    features = [torch.empty(1, 256, 5120, device=meta, dtype=half)] * 40
+    branch = LynxBranch(
+        identity=adapter.prepare_identity(embeds, norms, 40),
+        reference=adapter.prepare_reference(features, norms, 40),
+    )
+    prepared = LynxPrepared(face=branch, nobody=branch, adapter_bytes=adapter.nbytes)
+    # two sides of 40 blocks, (16 + 16 + 256) tokens, key and value, 5120 numbers of two bytes
+    assert prepared.nbytes == 2 * 40 * 288 * 2 * 5120 * 2
+    assert prepared.memory_note() == (
+        "identity adapter: 8171.7 MiB of weights before, 450.0 MiB of keys and values after."
+    )
 
 
 @pytest.mark.parametrize(("variant", "step"), [("full", 1), ("lite", 2)])

@@ -14,6 +14,7 @@ from wan_core.checkpoints.lynx_face import load_arcface
 from wan_core.errors import CheckpointMismatchError, InputError, ShapeError, UnknownCheckpointError
 from wan_core.identity.alignment import align_face, alignment_matrix, face_template, warp_affine
 from wan_core.identity.arcface import ArcFace, face_input
+from wan_core.identity.lynx_prepare import reference_pixels
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "face_input.safetensors"
 
@@ -41,6 +42,14 @@ def test_channels_and_range(golden: dict[str, torch.Tensor]) -> None:
     given = face_input(golden["crop_112"].numpy())
     assert torch.equal(given[0, :, 50:54], golden["input_rows_50_to_54"])
     assert float(given.min()) == -1.0 and float(given.max()) <= 1.0
+
+
+def test_picture_of_the_reference_pass(golden: dict[str, torch.Tensor]) -> None:
+    face, nobody = reference_pixels(golden["image"].numpy(), golden["landmarks"].numpy())
+    expected = golden["crop_256"].permute(2, 0, 1).float() / 255.0 * 2 - 1
+    assert face.shape == nobody.shape == (1, 3, 1, 256, 256)
+    assert float((face[0, :, 0] != expected).float().mean()) < 0.001
+    assert not nobody.any()
 
 
 def test_embedding_equals_facexlib(golden: dict[str, torch.Tensor], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scrfd_graph import write_landmark_detector
 
 from wan_core.errors import InputError, MissingDependencyError
 from wan_core.identity.insight import installed_detector
@@ -37,6 +38,23 @@ def test_without_a_detector_the_error_names_what_to_install(
         find_views(np.zeros((8, 8, 3), dtype=np.uint8))
     with pytest.raises(InputError, match=r"photo: expected \(H, W, 3\) uint8"):
         find_views(np.zeros((8, 8), dtype=np.uint8))
+
+
+def test_landmarks_and_the_order_of_colours(tmp_path: Path) -> None:
+    pytest.importorskip("insightface")
+    model = write_landmark_detector(tmp_path / "det_10g.onnx")
+    image = np.zeros((320, 320, 3), dtype=np.uint8)
+    image[..., 0] = 255  # red
+    moved: list[float] = []
+    for is_lynx in (False, True):
+        (found,) = find_views(image, model, is_lynx=is_lynx)
+        # the picture is scaled by 2 to 640: the box is 40 x 60 around (80, 80)
+        assert (found.left, found.top, found.width, found.height) == pytest.approx((60, 50, 40, 60), abs=0.5)
+        assert np.ptp(found.landmarks[:2, 0]) == pytest.approx(24, abs=0.1)
+        assert found.landmarks[:, 1].tolist() == pytest.approx([72, 72, 84, 96, 96], abs=0.1)
+        moved.append(float(found.landmarks[2, 0]) - 80)
+    # the network's first channel is red as it is made, and blue as Lynx calls it
+    assert moved == pytest.approx([16, -16], abs=0.3)
 
 
 @pytest.mark.weights
