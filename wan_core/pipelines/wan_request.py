@@ -142,7 +142,10 @@ def guidance_rule(request: WanRequest) -> GuidanceRule | None:
 
 def guidance_window(request: WanRequest) -> SigmaWindow | None:
     """Window of the guidance chain, None for all noise levels."""
-    return None if request.interval is None else SigmaWindow(*request.interval)
+    if request.interval is None:
+        return None
+    low, high = request.interval
+    return SigmaWindow(low=low, high=high)
 
 
 def resolve(request: WanRequest, family: WanFamily) -> WanSettings:

@@ -99,7 +99,7 @@ def test_guidance_rules() -> None:
     assert guidance_rule(replace(TEXT, rule="zero-star")) == ZeroStar(zero_steps=2)
     assert guidance_rule(replace(IMAGE, rule="zero-star")) == ZeroStar(zero_steps=1)
     assert guidance_rule(replace(TEXT, rule="apg")) == Projected()
-    assert guidance_window(replace(TEXT, interval=(0.2, 0.9))) == SigmaWindow(0.2, 0.9)
+    assert guidance_window(replace(TEXT, interval=(0.2, 0.9))) == SigmaWindow(low=0.2, high=0.9)
 
 
 @pytest.mark.parametrize(
