@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -201,14 +201,23 @@ class LynxAdapter(nn.Module):
 
 
 class _SparseInjection(PreparedInjection):
-    """Some blocks have no keys; they are left alone at any scale."""
+    """Blocks without keys are left alone at any scale; a step that is done again in float32 converts what it reads."""
 
     __slots__ = ()
 
     def attend(self, block_index: int, query: Tensor) -> Tensor | None:
-        if block_index < len(self.keys) and not self.keys[block_index].shape[2]:
+        if block_index >= len(self.keys) or self.scales[block_index] == 0.0:
+            return PreparedInjection.attend(self, block_index, query)
+        key, value = self.keys[block_index], self.values[block_index]
+        if not key.shape[2]:
             return None
-        return PreparedInjection.attend(self, block_index, query)
+        if key.dtype == query.dtype:
+            return PreparedInjection.attend(self, block_index, query)
+        keys, values = (
+            (*all_of[:block_index], own.to(query.dtype), *all_of[block_index + 1 :])
+            for all_of, own in ((self.keys, key), (self.values, value))
+        )
+        return PreparedInjection.attend(replace(self, keys=keys, values=values), block_index, query)
 
 
 def _injection(keys: list[Tensor], values: list[Tensor]) -> PreparedInjection:

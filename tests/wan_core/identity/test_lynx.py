@@ -178,6 +178,9 @@ def test_works_on_the_layout_for_cpus_and_on_half_precision(full: TinyLynx, prep
     moved = prepared.face.to(dtype=torch.bfloat16)
     found = velocity(TinyLynx(g, half, full.adapter), "context", 437.0, moved)
     assert error(found, g["velocity.c"]) < 0.05
+    # a step that is done again in float32
+    again = velocity(full, "context", 437.0, moved)
+    assert error(again, g["velocity.c"]) < 0.05
 
 
 def test_the_model_is_left_alone_after_an_error(full: TinyLynx, prepared: LynxPrepared) -> None:
