@@ -93,7 +93,7 @@ class HostWanModel(WanModel):
         if time_dim_concat is not None:
             x = torch.cat((x, time_dim_concat), dim=2)
         streams = [
-            TokenStream(latents.to(x), source=number, timestep=None)
+            TokenStream(latents=latents.to(x), source=number, timestep=None)
             for number, latents in enumerate(conds.get("context_latents") or (), start=1)
         ]
         result = super().forward(x, timestep, read, image_embeds=image_embeds, streams=streams)
