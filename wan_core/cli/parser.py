@@ -61,7 +61,9 @@ def build_parser() -> Parser:
     verify = add("verify", "say whether a clip carries the tag of synthetic media")
     verify.add_argument("clip", type=Path, help="the clip, such as clip.mp4")
     inspect = add("inspect", "say what a weights file or model folder is")
-    inspect.add_argument("file", type=Path, help="a .safetensors file, a sharded index, or a folder")
+    inspect.add_argument(
+        "file", type=Path, help="a .safetensors, .gguf or .pth file, a sharded index, or a folder"
+    )
     doctor = add("doctor", "say what is installed here and what it can make")
     _add_weights(doctor)
     doctor.add_argument(
