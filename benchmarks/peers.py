@@ -174,9 +174,22 @@ def comfyui_core(
 
 
 def make_contenders(
-    config: WanConfig, weights: dict[str, Tensor], contexts: list[Tensor], comfyui: Path | None
+    config: WanConfig,
+    weights: dict[str, Tensor],
+    contexts: list[Tensor],
+    comfyui: Path | None,
+    *,
+    few: bool = False,
 ) -> dict[str, Contender]:
-    """Everyone who takes part; ours first."""
+    """Everyone who takes part, ours first; few: one form of each implementation, its fastest."""
+    if few:
+        contenders = {
+            "ours": ours(config, weights, contexts, prepared=True),
+            "diffusers": diffusers(config, weights, contexts),
+        }
+        if comfyui is not None:
+            contenders["ComfyUI core, SDPA"] = comfyui_core(comfyui, config, weights, contexts, sdpa=True)
+        return contenders
     contenders = {
         "ours": ours(config, weights, contexts, prepared=True),
         "ours, nothing prepared": ours(config, weights, contexts, prepared=False),

@@ -1,7 +1,7 @@
 """A whole sampling run with guidance: ours, diffusers' and ComfyUI core's, around the same random weights.
 
     python -m benchmarks.sampling_run [--comfyui FOLDER] [--tokens 400 2000] [--layers 4] [--steps 20] [--measured 20]
-        [--threads 1] [--dtypes float32 bfloat16] [--device cpu] [--json FILE]
+        [--threads 1] [--dtypes float32 bfloat16] [--device cpu] [--few] [--json FILE]
 
 Euler steps of flow matching with classifier-free guidance, a prompt of 30 tokens and a negative one of 126. The
 contenders take turns after each step, so that a machine that gets busy slows all of them. A run is what ours prepares
@@ -51,14 +51,19 @@ def measure(
     device: torch.device,
     comfyui: Path | None,
     layers: int,
+    few: bool,
     steps: int,
     measured: int,
 ) -> dict[str, dict[str, Any]]:
-    """Seconds of a run, times as fast as the best peer, peak memory and difference from diffusers, per contender."""
+    """Seconds of a run, times as fast as the best peer, peak memory and difference from diffusers, per contender.
+
+    The memory is that of one forward.
+    """
     config = wan_config(layers)
     latents, contexts = make_inputs(tokens, dtype, device)
-    contenders = make_contenders(config, random_weights(config, dtype, device), contexts, comfyui)
+    contenders = make_contenders(config, random_weights(config, dtype, device), contexts, comfyui, few=few)
     sigmas = flow_sigmas(steps, SHIFT)
+    timestep = torch.tensor([700.0], device=device)
     runs = {name: Run(contender, latents, sigmas) for name, contender in contenders.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(measured):
@@ -76,7 +81,7 @@ def measure(
             "first_step_seconds": times[name][0],
             "step_seconds": statistics.median(times[name][1:]),
             "speed_of_best_peer": best / total[name],
-            "peak_mb": peak_megabytes(Run(contenders[name], latents, sigmas).step, device),
+            "peak_mb": peak_megabytes(lambda c=contenders[name]: c.forward(latents, timestep), device),
             "relative_error": relative_error(run.x, runs["diffusers"].x),
         }
         for name, run in runs.items()
@@ -97,6 +102,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--few", action="store_true", help="one form of each implementation, its fastest")
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -114,6 +120,7 @@ def main() -> None:
                 torch.device(arguments.device),
                 arguments.comfyui,
                 arguments.layers,
+                arguments.few,
                 arguments.steps,
                 arguments.measured,
             )
