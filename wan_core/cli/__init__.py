@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from ..errors import InputError, WanCoreError
+from ..errors import CheckpointError, InputError, WanCoreError
 from .console import Console
 
 __all__ = ["main"]
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             message = f"fault: {detail}. Run again with --debug and report what it shows."
         console.fail(message, type(error).__name__)
-        return BAD_INPUT if isinstance(error, InputError) else FAULT
+        return BAD_INPUT if isinstance(error, (InputError, CheckpointError)) else FAULT
 
 
 def _run(given: list[str], console: Console) -> int:

@@ -284,10 +284,10 @@ def test_bad_files(run: Run, releases: dict[str, Path], files: Path, tmp_path: P
     state = {f"blocks.0.self_attn.q.lora_{half}.weight": torch.ones(64, 64) for half in ("down", "up")}
     save_file(state, tmp_path / "big.safetensors")
     result = run(*text, *release, "--lora", "big.safetensors")
-    assert result[0] == 1 and "The LoRA belongs to another model" in result[2]
+    assert result[0] == 2 and "The LoRA belongs to another model" in result[2]
     save_file({"blocks.9.x.lora_up.weight": torch.ones(1)}, tmp_path / "strange.safetensors")
     result = run(*text, *release, "--lora", "strange.safetensors")
-    assert result[0] == 1 and "got 1 that fit none: blocks.9.x.lora_up.weight" in result[2]
+    assert result[0] == 2 and "got 1 that fit none: blocks.9.x.lora_up.weight" in result[2]
     _refused(run(*text, *release, "--lora-low", "big.safetensors"), "got one for an expert", "Use --lora")
     pictures = ("--first-frame", files / "me.jpg")
     no_clip = ("--model", releases["i2v"] / weights, *vae, "--text-encoder", t2v)

@@ -61,13 +61,13 @@ def test_damaged_files_are_one_line(run: Run, tmp_path: Path) -> None:
     for name in ("w.safetensors", "w.gguf", "w.pth"):
         (tmp_path / name).write_bytes(b"GGUF\x03\x00\x00")
         code, _, err = run("inspect", tmp_path / name)
-        assert code != 0 and err.count("\n") == 1 and name in err and "download it again" in err
+        assert code == 2 and err.count("\n") == 1 and name in err and "download it again" in err
 
 
 def test_unknown_weights_say_why(run: Run, tmp_path: Path) -> None:
     save_file({"something": torch.zeros(3)}, tmp_path / "odd.safetensors")
     code, _, err = run("inspect", tmp_path / "odd.safetensors")
-    assert code == 1
+    assert code == 2
     assert "odd.safetensors" in err and err.count("\n") == 1
 
 
