@@ -28,8 +28,8 @@ class NanoDefaults:
     sizes: tuple[tuple[int, int], ...] = ((64, 64), (128, 128), (256, 256))
     durations: tuple[float, ...] = (2.0, 2.125)
     steps: int = 28
-    shift: float = 1.5
-    audio_lead: int = 8
+    shift: float = 2.0
+    audio_lead: int = 16
     scales: Scales = Scales()
 
     @property

@@ -32,9 +32,9 @@ class Scales:
         identity_strength, voice_strength: factor on the injected face and voice; 0 is exactly as without them.
     """
 
-    text_video: float = 2.0
+    text_video: float = 3.0
     text_audio: float = 1.6
-    identity: float = 2.0
+    identity: float = 1.5
     voice: float = 1.6
     identity_strength: float = 1.0
     voice_strength: float = 1.0
