@@ -17,7 +17,7 @@ from wan_core.pipelines import Character, GenerateRequest, NanoDefaults, Scales,
 
 pytestmark = pytest.mark.comfy
 
-SETTINGS = NanoDefaults(audio_lead=1)
+SETTINGS = NanoDefaults(shift=1.5, audio_lead=1)
 SCALES = Scales(text_video=2.0, identity=1.5, text_audio=1.6, voice=1.2)
 STEPS, SEED = 3, 11
 
