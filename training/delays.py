@@ -8,13 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .nano_config import FPS
+from .nano_config import AUDIO_LATENT_SECONDS, FPS
 
 LATEST = 5
 """Largest delay in video frames."""
 OPEN = 0.05
 """Mouth opening from which on somebody speaks."""
-LATENTS_A_SECOND = 16000 / 1024
 
 
 def draw_delays(mouth: Tensor, generator: torch.Generator) -> Tensor:
@@ -41,6 +40,6 @@ def delay_sound(latents: Tensor, late: Tensor, silence: Tensor) -> Tensor:
     Args:
         latents: (B, C, T).   late: video frames, (B,).   silence: latents of silence, (C, T).
     """
-    shift = torch.round(late * (LATENTS_A_SECOND / FPS)).long()
+    shift = torch.round(late / (FPS * AUDIO_LATENT_SECONDS)).long()
     source = (torch.arange(latents.shape[2]) - shift[:, None])[:, None].expand_as(latents)
     return torch.where(source >= 0, latents.gather(2, source.clamp_min(0)), silence)

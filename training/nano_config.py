@@ -14,6 +14,7 @@ SAMPLE_RATE = 16000
 SAMPLES = SAMPLE_RATE * FRAMES // FPS
 AUDIO_LATENTS = 34
 AUDIO_CHANNELS = 32
+AUDIO_LATENT_SECONDS = 0.064
 LAYERS = 6
 VIDEO_DIM = 256
 AUDIO_DIM = 160
@@ -22,7 +23,7 @@ TOKEN_DIM = 128
 
 # A latent frame is half a second; frame k of the video stands for time k / 8 s, so the middle of latent frame f (frames
 # 4f-3 .. 4f) lies at (4f - 1.5) / 8 s. An audio latent is 64 ms, its middle at (j + 0.5) * 0.064 s.
-AUDIO_POSITION_SCALE = 0.064 * FPS / 4
+AUDIO_POSITION_SCALE = AUDIO_LATENT_SECONDS * FPS / 4
 AUDIO_POSITION_OFFSET = 0.5 * AUDIO_POSITION_SCALE + 1.5 / 4
 
 
