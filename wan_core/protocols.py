@@ -53,17 +53,18 @@ TORCH_OPERATIONS: Operations = nn
 
 
 class Injection(Protocol):
-    """Extra cross-attention of a reference (a face, a voice, speech) into the blocks of a tower."""
+    """Extra attention of a reference (a face, a voice, speech), into the cross- or the self-attention of a tower."""
 
     def attend(self, block_index: int, query: Tensor) -> Tensor | None:
         """Attend to the reference with a block's own query.
 
         Args:
             block_index: number of the block, from 0.
-            query: (B, heads, L, head_dim), the block's `norm_q(q(norm3(x)))` before any RoPE.
+            query: (B, heads, L, head_dim), the block's own `norm_q(q(...))` of its cross- or self-attention, before any
+                RoPE.
         Returns:
-            (B, heads, L, head_dim), already scaled; the block adds it to its text attention before the output layer
-            `o`. None for a block that is left alone, which is then computed exactly as without the injection.
+            (B, heads, L, head_dim), already scaled; the block adds it to what it attends to itself, before the output
+            layer `o`. None for a block that is left alone, which is then computed exactly as without the injection.
         Source: bytedance/lynx@3a6a91a modules/full/attention_processor.py (sum before the output layer).
         """
         ...

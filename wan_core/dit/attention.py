@@ -56,14 +56,33 @@ class Attention(nn.Module):
 
 
 class SelfAttention(Attention):
-    """Attention among the tokens of one tower, with RoPE on q and k."""
+    """Attention among the tokens of one tower, with RoPE on q and k, plus injections where there are any.
 
-    def forward(self, x: Tensor, table: Tensor) -> Tensor:
-        """Attend; x: (B, L, dim), table: RoPE of the tokens; returns (B, L, dim)."""
+    Source: bytedance/lynx@3a6a91a modules/full/attention_processor.py WanRefAttnProcessor (the sum before `o`).
+    """
+
+    def forward(
+        self, x: Tensor, table: Tensor, injections: Sequence[Injection] = (), block_index: int = 0
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, L, dim).   table: RoPE of the tokens.
+            injections: references; each is given the query before RoPE, and what it returns is added before `o`.
+            block_index: number of the block, for the injections.
+        Returns: (B, L, dim).
+        """
         query, key = self.norm_q(self.q(x), torch.float32), self.norm_k(self.k(x), torch.float32)
-        query = apply_rope(self.heads(query), table, x.dtype, overwrite=True)
+        query = self.heads(query)
+        # Read now: the query is rotated in place below.
+        extras = [injection.attend(block_index, query.to(x.dtype)) for injection in injections]
+        query = apply_rope(query, table, x.dtype, overwrite=True)
         key = apply_rope(self.heads(key), table, x.dtype, overwrite=True)
-        return self.o(merge_heads(attend(query, key, self.heads(self.v(x)))))
+        result = attend(query, key, self.heads(self.v(x)))
+        for extra in extras:
+            if extra is not None:
+                result = result + extra
+        return self.o(merge_heads(result))
 
 
 class CrossAttention(Attention):

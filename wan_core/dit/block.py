@@ -59,10 +59,13 @@ class WanBlock(nn.Module):
         table: Tensor,
         work: torch.dtype,
         layout: Layout | None,
+        injections: Sequence[Injection] = (),
+        block_index: int = 0,
     ) -> Tensor:
         """Return x (B, L, D), which may be overwritten, after self-attention; `layout` as in `modulated_norm`."""
         normed = modulated_norm(x, modulation[0], modulation[1], self.eps, layout).to(work)
-        return gated_residual(x, self.self_attn(normed, table), modulation[2], layout, overwrite=True)
+        attended = self.self_attn(normed, table, injections, block_index)
+        return gated_residual(x, attended, modulation[2], layout, overwrite=True)
 
     def attend_context(
         self,

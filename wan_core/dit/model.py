@@ -126,6 +126,7 @@ class WanModel(nn.Module):
         *,
         image_embeds: Tensor | None = None,
         injections: Sequence[Injection] = (),
+        self_injections: Sequence[Injection] = (),
         streams: Sequence[TokenStream] = (),
     ) -> Tensor:
         """Predict the velocity (noise minus clean sample) of noisy latents.
@@ -137,6 +138,8 @@ class WanModel(nn.Module):
                 Or what `prepare` made of it and of the image embeddings.
             image_embeds: CLIP embeddings, (B or 1, N, image_dim), for a model with `image_dim`, else None.
             injections: references that add to the cross-attention.
+            self_injections: references that add to the self-attention; they see the queries before RoPE, those of
+                the streams among them.
             streams: extra tokens that take part in everything and are dropped at the end.
         Returns: (B, out_channels, F, H, W) or (B, out_channels, T), in the dtype of `latents`.
         Raises: ShapeError: a size does not fit the model.
@@ -146,7 +149,7 @@ class WanModel(nn.Module):
         x = inputs.tokens
         for index, block in enumerate(self.walk(self.tower_blocks())):
             modulation = block.modulate(inputs.modulation)
-            x = block.attend_self(x, modulation, table, inputs.work, inputs.layout)
+            x = block.attend_self(x, modulation, table, inputs.work, inputs.layout, self_injections, index)
             x = block.attend_context(
                 x, inputs.block_context(index), inputs.image_context, None, injections, index
             )

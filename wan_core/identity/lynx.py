@@ -168,7 +168,7 @@ class LynxAdapter(nn.Module):
             features: of `reference_features`, (B, N, dim) a block.
             norms: each block's `self_attn.norm_k`, in order.   heads: of the transformer.
         Returns:
-            Injection of scale 1, for `attending_to`.
+            Injection of scale 1, for `self_injections` of a forward.
         Raises:
             ConfigError: an adapter without reference layers.   ShapeError: another model.
         """

@@ -62,7 +62,7 @@ class LynxBranch:
 
     Attributes:
         identity: for the cross-attention (`injections` of a forward).
-        reference: for the self-attention (`attending_to`), None for lite.
+        reference: for the self-attention (`self_injections` of a forward), None for lite.
     """
 
     identity: PreparedInjection

@@ -1,8 +1,7 @@
-"""References in a tower's self-attention: added while it runs, or read out of a pass over a picture.
+"""What enters a tower's self-attention, read out of a pass over a picture.
 
-The transformer goes through its blocks by `walk`, which block streaming uses too. What is here stands between: for as
-long as a block is in use, its query is read after `norm_q` and the reference is added to what goes into `o`. Outside of
-the context managers nothing is left on the model.
+The transformer goes through its blocks by `walk`, which block streaming uses too. What is here stands between, for as
+long as a block is in use. Outside of the context manager nothing is left on the model.
 """
 
 from __future__ import annotations
@@ -13,10 +12,6 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ..errors import ConfigError
-from ..ops.attention import merge_heads, split_heads
-from ..protocols import Injection
-
 Walk = Callable[[Sequence[Any]], Iterable[Any]]
 
 
@@ -24,31 +19,6 @@ class WalkedTower(Protocol):
     """A transformer that goes through its blocks by `walk`, an attribute; `dit.WanModel` is one."""
 
     walk: Any
-
-
-@contextmanager
-def attending_to(model: WalkedTower, injections: Sequence[Injection]) -> Generator[None]:
-    """Add references to the self-attention of every block, for the forwards inside of the `with`.
-
-    Each injection gets the block's query before RoPE, as `Injection` says, and its result is added before `o`. A block
-    that every injection leaves alone is computed exactly as without, and with no injections the model is not touched.
-
-    Args:
-        model: the tower; nothing else may run it meanwhile.
-        injections: e.g. `LynxBranch.reference`.
-    Raises:
-        ConfigError: a block's self-attention does not call its own `norm_q` and `o` once each.
-    Source: bytedance/lynx@3a6a91a modules/full/attention_processor.py (WanRefAttnProcessor: the sum before to_out).
-    """
-    if not injections:
-        yield
-        return
-
-    def around(index: int, block: nn.Module) -> AbstractContextManager[None]:
-        return _adding(index, block, injections)
-
-    with _walking(model, around):
-        yield
 
 
 @contextmanager
@@ -92,40 +62,3 @@ def _walking(
         yield
     finally:
         model.walk = inner
-
-
-@contextmanager
-def _adding(index: int, block: nn.Module, injections: Sequence[Injection]) -> Generator[None]:
-    attention = block.get_submodule("self_attn")
-    heads = int(getattr(attention, "num_heads", 0))
-    found: list[list[Tensor]] = []
-    calls: list[int] = []
-
-    def read(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        # now, as the block rotates its query in place afterwards
-        query = split_heads(output.to(args[0].dtype), heads)
-        extras = [injection.attend(index, query) for injection in injections]
-        found.append([merge_heads(extra) for extra in extras if extra is not None])
-
-    def add(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        result: Tensor = args[0]
-        if found:
-            calls.append(index)
-            for extra in found.pop():
-                result = result + extra
-        return (result, *args[1:])
-
-    handles = [
-        attention.get_submodule("norm_q").register_forward_hook(read),
-        attention.get_submodule("o").register_forward_pre_hook(add),
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-    if len(calls) != 1 or found:
-        raise ConfigError(
-            f"self-attention of block {index}: expected norm_q and o to run once each, got {len(calls)} such runs. "
-            "Use the transformer of this project, without other patches to its self-attention."
-        )

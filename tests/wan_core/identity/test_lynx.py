@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ from wan_core.identity.lynx_prepare import (
     prepare_lynx,
     reference_features,
 )
-from wan_core.identity.self_attention import attending_to
+from wan_core.identity.self_attention import recording
 from wan_core.ops.rope import Places, rope_table, token_positions
 from wan_core.sampling.guidance import GuidanceChain, GuidanceTerm
 
@@ -48,9 +48,10 @@ def prepared(full: TinyLynx) -> LynxPrepared:
 
 def velocity(tiny: TinyLynx, text: str, time: float, branch: LynxBranch) -> Tensor:
     own = () if branch.reference is None else (branch.reference,)
-    with attending_to(tiny.model, own):
-        latents, context = tiny.golden["latents"], tiny.golden[text]
-        return tiny.model(latents, torch.tensor([time]), context, injections=(branch.identity,))
+    latents, context = tiny.golden["latents"], tiny.golden[text]
+    return tiny.model(
+        latents, torch.tensor([time]), context, injections=(branch.identity,), self_injections=own
+    )
 
 
 def test_identity_tokens(full: TinyLynx) -> None:
@@ -73,14 +74,7 @@ def test_reference_attention_alone(full: TinyLynx, prepared: LynxPrepared) -> No
     assert prepared.face.reference is not None
     block, g = full.model.tower_blocks()[1], full.golden
     table = rope_table(token_positions((Places((1, 3, 3)),)), full.model.config.head_dim)
-    with attending_to(full.model, (prepared.face.reference.with_scale([9.0, 0.7]),)):
-        walked = iter(full.model.walk(full.model.tower_blocks()))
-        next(walked)
-        # the block before is done with once the next one is asked for; it must have run
-        full.model.tower_blocks()[0].self_attn(g["hidden"], table)
-        next(walked)
-        found = block.self_attn(g["hidden"], table)
-        assert next(walked, None) is None
+    found = block.self_attn(g["hidden"], table, (prepared.face.reference.with_scale([9.0, 0.7]),), 1)
     assert error(found, g["ref_attention"]) < LIMIT
 
 
@@ -183,39 +177,27 @@ def test_works_on_the_layout_for_cpus_and_on_half_precision(full: TinyLynx, prep
     assert error(again, g["velocity.c"]) < 0.05
 
 
-def test_the_model_is_left_alone_after_an_error(full: TinyLynx, prepared: LynxPrepared) -> None:
-    assert prepared.face.reference is not None
-    with (
-        pytest.raises(ShapeError, match="expected batch 3"),
-        attending_to(full.model, (prepared.nobody.reference or prepared.face.reference,)),
-    ):
-        doubled = prepared.face.reference
-        wrong = type(doubled)(
-            keys=tuple(k.repeat(2, 1, 1, 1) for k in doubled.keys),
-            values=tuple(v.repeat(2, 1, 1, 1) for v in doubled.values),
-            scales=doubled.scales,
-        )
-        with attending_to(full.model, (wrong,)):
-            full.model(full.golden["latents"].repeat(3, 1, 1, 1, 1), torch.zeros(3), full.golden["context"])
-    assert full.model.walk is iter
+def test_the_model_is_left_alone_after_an_error(full: TinyLynx) -> None:
+    with pytest.raises(RuntimeError, match="stop"), recording(full.model) as found:
+        for block in full.model.walk(full.model.tower_blocks()):
+            assert block.self_attn._forward_pre_hooks
+            raise RuntimeError("stop")
+    assert found == [] and full.model.walk is iter
     hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in full.model.modules()]
     assert sum(hooks) == 0
 
 
-def test_a_patched_self_attention_is_refused(full: TinyLynx, prepared: LynxPrepared) -> None:
-    assert prepared.face.reference is not None
-    block = full.model.tower_blocks()[0]
-    original = block.self_attn.forward
-    block.self_attn.forward = lambda x, table: x
-    try:
-        with (
-            pytest.raises(ConfigError, match="self-attention of block 0: expected norm_q and o to run once"),
-            attending_to(full.model, (prepared.face.reference,)),
-        ):
-            full.model(full.golden["latents"], torch.tensor([1.0]), full.golden["context"])
-    finally:
-        del block.self_attn.forward
-    assert block.self_attn.forward == original
+def test_another_batch_is_refused(full: TinyLynx, prepared: LynxPrepared) -> None:
+    own = prepared.face.reference
+    assert own is not None
+    doubled = replace(
+        own,
+        keys=tuple(k.repeat(2, 1, 1, 1) for k in own.keys),
+        values=tuple(v.repeat(2, 1, 1, 1) for v in own.values),
+    )
+    latents = full.golden["latents"].repeat(3, 1, 1, 1, 1)
+    with pytest.raises(ShapeError, match="expected batch 3"):
+        full.model(latents, torch.zeros(3), full.golden["context"], self_injections=(doubled,))
 
 
 def test_full_wants_pictures_and_lite_none(full: TinyLynx, lite: TinyLynx) -> None:
