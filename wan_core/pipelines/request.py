@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..identity.face import FaceChoice
 from ..sampling.noise import MAX_SEED
+from ..text import characters as known_names
 from ..types import AudioClip
 
 MAX_PHOTOS: int = 8
@@ -135,16 +136,4 @@ def check_names(characters: tuple[Character, ...], named: tuple[str, ...]) -> No
     Raises:
         InputError: a name without a reference, or a reference without a mention (one alone needs none).
     """
-    known = [character.name for character in characters]
-    missing = [name for name in named if name not in known]
-    if missing:
-        raise InputError(
-            f"prompt: expected a reference for every character it names, got none for {', '.join(missing)}. "
-            f"Give {missing[0]} a photo or a voice, or leave the name out."
-        )
-    unused = [name for name in known if name not in named]
-    if unused and not (len(known) == 1 and not named):
-        raise InputError(
-            f"references: expected each to be named in the prompt, got no mention of {', '.join(unused)}. "
-            f"Write for example: {unused[0]} waves at the beach."
-        )
+    known_names.check_names([character.name for character in characters], named)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import InputError
+from .characters import NAME, names_in
 from .speech import parse_speech, split_speech, split_words
 from .vocabulary import (
     ACTION_FORMS,
@@ -19,8 +19,6 @@ from .vocabulary import (
     scene_id,
     speech_id,
 )
-
-_CHARACTER = re.compile(r"[@<]?(?<![^\W_])character\s?(\d+)(?:['\u2019]s)?(?![^\W_])>?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +65,8 @@ def parse_prompt(text: str, what: str = "prompt") -> ParsedPrompt:
         )
     description, speech, split_notes = split_speech(text)
     speech_words, speech_notes = parse_speech(speech)
-    characters = tuple(dict.fromkeys(f"character{int(number)}" for number in _CHARACTER.findall(description)))
-    words = _description_words(_CHARACTER.sub(" ", description))
+    characters = names_in(description)
+    words = _description_words(NAME.sub(" ", description))
     scenes, actions = _matches(words, SCENE_SYNONYMS), _matches(words, ACTION_FORMS)
     unknown = tuple(dict.fromkeys(word for word in words if not _is_known(word)))
     if not (scenes or actions or speech_words or characters):

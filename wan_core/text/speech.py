@@ -74,6 +74,17 @@ def split_speech(prompt: str) -> SplitPrompt:
     return SplitPrompt(prompt, "", ())
 
 
+def speech_spans(prompt: str) -> tuple[tuple[int, int], ...]:
+    """Where words stand in quotes, as `split_speech` knows them: begin and end of each quote, marks included.
+
+    Args:
+        prompt: the user's text.
+    """
+    quotes = tuple(match.span() for match in _QUOTED.finditer(prompt))
+    opened = None if quotes else _OPEN_QUOTE.search(prompt)
+    return quotes if opened is None else ((opened.start(), len(prompt)),)
+
+
 def parse_speech(speech: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check that nano can say `speech` and return its words.
 
