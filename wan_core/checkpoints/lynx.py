@@ -12,6 +12,7 @@ import torch
 from ..errors import CheckpointError, CheckpointMismatchError, UnknownCheckpointError
 from ..identity.config import ResamplerConfig
 from ..identity.lynx import LynxAdapter, LynxConfig
+from ..protocols import TORCH_OPERATIONS, Operations
 from .assign import build_and_load
 from .header import Header
 from .key_maps import PREFIXES
@@ -39,13 +40,14 @@ def load_lynx(
     path: Path | str | Sequence[Path | str],
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = torch.float32,
+    operations: Operations = TORCH_OPERATIONS,
 ) -> LynxAdapter:
     """Load Lynx for Wan2.1-T2V-14B; full or lite is read from the header.
 
     Args:
         path: the official folder (`lynx_full` or `lynx_lite`); one file that holds everything; or several files that do
             so together, e.g. a merged one with `blocks.N.cross_attn.ip_adapter.*` and the resampler's.
-        dtype: of the weights; None keeps the stored one.
+        dtype: of the weights; None keeps the stored one.   operations: namespace that layers are made from.
     Returns:
         The adapter in inference mode.
     Raises:
@@ -56,10 +58,17 @@ def load_lynx(
     Source: bytedance/lynx@3a6a91a modules/full/lynx_pipeline.py, modules/lite/lynx_lite_pipeline.py (file names, sizes
         that are read from the file); the merged layout as kijai/ComfyUI-WanVideoWrapper names it.
     """
-    header = _join([open_header(file) for file in _files(path)])
+    header = open_lynx(path)
     config, names = read_lynx(header)
-    model = build_and_load(lambda: LynxAdapter(config), header, names=names, device=device, dtype=dtype)
+    model = build_and_load(
+        lambda: LynxAdapter(config, operations=operations), header, names=names, device=device, dtype=dtype
+    )
     return cast("LynxAdapter", model)
+
+
+def open_lynx(path: Path | str | Sequence[Path | str]) -> Header:
+    """Header of all files of an adapter, for `read_lynx`, without their numbers; `path` and errors as `load_lynx`."""
+    return _join([open_header(file) for file in _files(path)])
 
 
 def read_lynx(header: Header) -> tuple[LynxConfig, dict[str, str]]:
