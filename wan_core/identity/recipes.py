@@ -21,10 +21,15 @@ class Evaluation(NamedTuple):
 
 
 class RecipeStep(NamedTuple):
-    """One term: scale * (this evaluation - the one before)."""
+    """One term: scale * (this evaluation - the baseline).
+
+    evaluation: see there.   scale: a number, or a function of sigma, for terms that act at some noise levels only.
+    baseline: None for the evaluation of the step before (the base for the first).
+    """
 
     evaluation: Evaluation
-    scale: float
+    scale: float | Callable[[float], float]
+    baseline: Evaluation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,8 @@ class Recipe:
         own, factor, boundary = self.steps[number].scale, self.low_noise_factor, self.boundary
 
         def at(sigma: float) -> float:
-            return own * factor if sigma < boundary else own
+            scale = own(sigma) if callable(own) else own
+            return scale * factor if sigma < boundary else scale
 
         return at
 

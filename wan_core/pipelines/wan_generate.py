@@ -25,11 +25,12 @@ from ..vae.tiling import Tiling
 from ..vae.wan_vae import WanVAE
 from .generate import Progress, ProgressCallback
 from .memory_plan import MemoryPlan, plan_memory
+from .wan_conditions import WanCondition, WanConditioning
 from .wan_family import WanFamily
 from .wan_files import FoundModel, WanFiles, check_vae, find_model
 from .wan_pictures import cover, frame_clip, frame_mask, stretch, target_size, to_video
 from .wan_request import WanRequest, WanSettings, guidance_rule, guidance_window, resolve
-from .wan_transformer import WanCondition, WanConditioning, WanTransformers
+from .wan_transformer import WanTransformers
 
 #: The text encoder works in it, as in the official code; CLIP on a GPU in float16.
 TEXT_DTYPE = torch.bfloat16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,34 +20,12 @@ from ..sampling.experts import Expert, ExpertRule, ExpertSwitch
 from ..sampling.loop import AVTimesteps, Denoiser
 from ..types import AVLatents
 from .memory_stream import BlockStreamer
+from .wan_conditions import ReferenceSet, WanCondition, WanConditioning, find_references
 from .wan_files import FoundTransformer
 
 
-@dataclass(frozen=True, slots=True)
-class WanCondition:
-    """One condition of the guidance chain: which of the prompts, by its number."""
-
-    prompt: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class WanConditioning:
-    """What the transformer is given beside the noise.
-
-    Attributes:
-        contexts: embedded prompts, (1, L, text_dim) each.   image_embeds: CLIP tokens (1, N, width), or None.
-        channels: joined to the noisy latents, (1, C, F, H, W), or None.
-        first_frame: clean latents (1, C, 1, H, W) in place of the first noisy frame, or None.
-    """
-
-    contexts: tuple[Tensor, ...]
-    image_embeds: Tensor | None = None
-    channels: Tensor | None = None
-    first_frame: Tensor | None = None
-
-
 class WanTransformers:
-    """Loads the transformers of a model, at most one at a time, with the prompts prepared for it.
+    """Loads the transformers of a model, at most one at a time, with prompts and references prepared for it.
 
     Args:
         found: one transformer, or (high-noise, low-noise).
@@ -89,7 +67,7 @@ class WanTransformers:
         return None if self._network is None else self._network()
 
     def load(self, expert: Expert) -> Denoiser[WanCondition]:
-        """Load a transformer with its LoRA and prepare the prompts for it.
+        """Load a transformer with its LoRA and prepare prompts and references for it.
 
         Raises: as `denoiser`.
         """
@@ -100,7 +78,11 @@ class WanTransformers:
         image = None if image is None else image.to(self.device, self.dtype)
         with torch.no_grad():
             contexts = [model.prepare(c.to(self.device, self.dtype), image) for c in conditioning.contexts]
-        return _WanDenoiser(model, tuple(contexts), conditioning.channels)
+            references = dict(conditioning.references)
+            if conditioning.make_references is not None:
+                references |= conditioning.make_references(model)
+        placed = {name: own.to(self.device, self.dtype) for name, own in references.items()}
+        return _WanDenoiser(model, tuple(contexts), conditioning.channels, placed)
 
     def free(self, expert: Expert) -> None:
         """Give the memory of a transformer that nobody holds any more back."""
@@ -140,10 +122,24 @@ class _WanDenoiser:
     model: WanModel
     contexts: tuple[PreparedContext, ...]
     channels: Tensor | None
+    references: Mapping[str, ReferenceSet]
 
     def __call__(self, latents: AVLatents, timesteps: AVTimesteps, condition: WanCondition) -> AVLatents:
         """Velocity of the video; see `wan_core.sampling.Denoiser`."""
         video = latents.video
-        if self.channels is not None:
-            video = torch.cat([video, self.channels.to(video)], dim=1)
-        return AVLatents(self.model(video, timesteps.video, self.contexts[condition.prompt]))
+        references = find_references(self.references, condition.references)
+        channels = self.channels if references.channels is None else references.channels
+        if channels is not None:
+            video = torch.cat([video, channels.to(video)], dim=1)
+        # frames that are known are shown 0
+        injections, self_injections = references.injections_at(float(timesteps.video.max()))
+        return AVLatents(
+            self.model(
+                video,
+                timesteps.video,
+                self.contexts[condition.prompt],
+                injections=injections,
+                self_injections=self_injections,
+                streams=references.streams,
+            )
+        )

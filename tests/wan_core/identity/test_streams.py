@@ -24,8 +24,7 @@ from wan_core.identity.recipes import (
     choose_bernini_mode,
 )
 from wan_core.identity.streams import bernini_size, bernini_streams, letterbox, phantom_streams
-from wan_core.sampling.guidance import GuidanceChain, GuidanceTerm
-from wan_core.sampling.guidance_rules import Projected
+from wan_core.pipelines.wan_guidance import recipe_chain
 from wan_core.types import TokenStream
 
 LIMIT = 1e-5
@@ -49,24 +48,7 @@ def model(golden: dict[str, Tensor]) -> WanModel:
 
 def guided(model: WanModel, golden: dict[str, Tensor], recipe: Recipe, sets: Streams, sigma: float) -> Tensor:
     """A step as a pipeline makes it of a recipe."""
-    p = recipe.projection
-    rule = (
-        None
-        if p is None
-        else Projected(
-            eta=p.eta,
-            norm_threshold=p.norm_threshold,
-            momentum=p.momentum,
-            form=p.form,
-            space=p.space,
-            per_frame=p.per_frame,
-        )
-    )
-    terms = [
-        GuidanceTerm(condition=step.evaluation, video=recipe.scale(number))
-        for number, step in enumerate(recipe.steps)
-    ]
-    run = GuidanceChain(recipe.base, terms, rule=rule).start()
+    run = recipe_chain(recipe, [float(int(1000 * sigma))], lambda own: own).start()
     velocities: dict[int, Tensor] = {}
     for planned in run.plan(0, (sigma, 0.0), (True, False)):
         prompt, references = planned.condition
