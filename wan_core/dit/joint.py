@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import torch
@@ -75,6 +75,8 @@ class JointModel(nn.Module):
         audio_injections: Sequence[Injection] = (),
         video_streams: Sequence[TokenStream] = (),
         audio_streams: Sequence[TokenStream] = (),
+        audio_position_scale: float | None = None,
+        skip_blocks: Collection[int] = (),
         fuse: bool = True,
     ) -> AVLatents:
         """Predict the velocities of both modalities.
@@ -87,10 +89,13 @@ class JointModel(nn.Module):
             video_injections, audio_injections: references of each tower.
             video_streams, audio_streams: extra tokens of each tower, which the other tower reads too. The offset of a
                 stream of the audio tower is, as all its positions, in latent frames of the video.
+            audio_position_scale: latent frames of the video between two tokens of the sound; None: the configuration's.
+            skip_blocks: numbers of blocks that both towers leave out (guidance by a weakened model).
             fuse: False lets neither tower read the other.
         Returns: velocities with the shapes of `latents`.
-        Raises: ShapeError: a size does not fit the model.
+        Raises: ShapeError: a size does not fit the model, or there is no block of such a number.
         """
+        _check_blocks(skip_blocks, self.config.video.num_layers)
         video_model, audio_model = self.video_model, self.audio_model
         if isinstance(context, PreparedJointContext):
             if audio_context is not None:
@@ -118,10 +123,12 @@ class JointModel(nn.Module):
             timesteps[1],
             sound_context,
             streams=audio_streams,
-            position_scale=config.audio_position_scale,
+            position_scale=config.audio_position_scale
+            if audio_position_scale is None
+            else audio_position_scale,
             position_offset=config.audio_position_offset,
         )
-        v, a = self._run_blocks(video, audio, video_injections, audio_injections, fuse)
+        v, a = self._run_blocks(video, audio, video_injections, audio_injections, skip_blocks, fuse)
         return AVLatents(
             video_model.unembed(v, video, latents.video, timesteps[0]),
             audio_model.unembed(a, audio, latents.audio, timesteps[1]),
@@ -143,6 +150,7 @@ class JointModel(nn.Module):
         audio: TowerInputs,
         video_injections: Sequence[Injection],
         audio_injections: Sequence[Injection],
+        skip_blocks: Collection[int],
         fuse: bool,
     ) -> tuple[Tensor, Tensor]:
         """Return the tokens of both towers after the last block."""
@@ -155,6 +163,8 @@ class JointModel(nn.Module):
             strict=True,
         )
         for index, (video_block, audio_block) in enumerate(pairs):
+            if index in skip_blocks:
+                continue
             v_mod = video_block.modulate(video.modulation)
             a_mod = audio_block.modulate(audio.modulation)
             a = audio_block.attend_self(a, a_mod, places.audio_self, audio.work, audio.layout)
@@ -190,6 +200,14 @@ def geometry_of_places(
         video_mask=video_mask,
         audio_mask=audio_mask,
     )
+
+
+def _check_blocks(numbers: Collection[int], count: int) -> None:
+    wrong = sorted(number for number in numbers if not 0 <= number < count)
+    if wrong:
+        raise ShapeError(
+            f"skipped blocks: expected numbers from 0 to {count - 1}, got {wrong}. Name blocks that the model has."
+        )
 
 
 def _masks(video: Tensor, audio: Tensor, window: float | None) -> tuple[Tensor | None, Tensor | None]:

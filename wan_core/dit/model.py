@@ -53,10 +53,10 @@ class TowerInputs(NamedTuple):
         return self.context.blocks[index] if isinstance(self.context, PreparedContext) else self.context
 
 
-class EmbeddedStream(NamedTuple):
-    """A `TokenStream` as the blocks take it: tokens (B, L, D), where they stand, timestep (B, 1)."""
+class PlacedStream(NamedTuple):
+    """How the blocks see a `TokenStream`: number of tokens, where they stand, timestep (B, 1)."""
 
-    tokens: Tensor
+    count: int
     places: Places
     timestep: Tensor
 
@@ -201,14 +201,13 @@ class WanModel(nn.Module):
         self._check_context(context, image_embeds, latents.shape[0])
         timestep = timestep.to(device=latents.device, dtype=torch.float32)
         work = self._working_dtype(latents)
-        tokens, grid = self._patch(latents, work)
+        tokens, grid = self._patch(latents, streams, work)
         places = (Places(grid, position_scale, (position_offset, 0.0, 0.0)),)
         steps = fewest_steps(self._timestep_groups(timestep, latents.shape[0], grid), grid[0])
         layout = None
         if streams:
-            more = [self._embed_stream(stream, timestep, work, position_scale) for stream in streams]
-            layout = ((tokens.shape[1], steps.shape[1]), *((m.tokens.shape[1], 1) for m in more))
-            tokens = torch.cat((tokens, *(m.tokens for m in more)), dim=1)
+            more = [self._place_stream(stream, timestep, position_scale) for stream in streams]
+            layout = ((math.prod(grid), steps.shape[1]), *((m.count, 1) for m in more))
             places = (*places, *(m.places for m in more))
             steps = torch.cat((steps, *(m.timestep.to(steps) for m in more)), dim=1)
         steps = shared_steps(steps)
@@ -248,34 +247,45 @@ class WanModel(nn.Module):
         sigma = sigma.view(sigma.shape[0], 1, -1, *(1,) * (latents.ndim - 3))
         return ((latents.float() - output.float()) / sigma).to(latents.dtype)
 
-    def _patch(self, latents: Tensor, work: torch.dtype) -> tuple[Tensor, tuple[int, ...]]:
-        """Tokens (B, L, D), float32, and patches per axis of latents."""
-        grid = patch_grid(tuple(latents.shape[2:]), self.config.patch_size)
-        return self.patch_embedding(latents.to(work)).flatten(2).transpose(1, 2).float(), grid
+    def _patch(
+        self, latents: Tensor, streams: Sequence[TokenStream], work: torch.dtype
+    ) -> tuple[Tensor, tuple[int, ...]]:
+        """Tokens (B, L, D), float32, of latents and streams, and patches per axis of the latents.
 
-    def _embed_stream(
-        self, stream: TokenStream, timestep: Tensor, work: torch.dtype, position_scale: float
-    ) -> EmbeddedStream:
-        """Tokens of a stream, one row per sample, where they stand, and their timestep."""
+        A sequence is embedded together with its streams: its convolutions reach over the borders (DreamID-Omni).
+        """
+        batch = latents.shape[0]
+        for stream in streams:
+            self._check_latents("stream", stream.latents)
+            if stream.latents.shape[0] not in (1, batch):
+                raise ShapeError(
+                    f"stream: expected batch {batch} (as the latents) or 1, got {stream.latents.shape[0]}. "
+                    "Give one reference per sample."
+                )
+        grid = patch_grid(tuple(latents.shape[2:]), self.config.patch_size)
+        pieces = [latents.to(work), *(s.latents.to(latents.device, work) for s in streams)]
+        if self.config.ndim == 1 and streams:
+            pieces = [torch.cat([piece.expand(batch, -1, -1) for piece in pieces], dim=2)]
+        tokens = [
+            self.patch_embedding(p).flatten(2).transpose(1, 2).float().expand(batch, -1, -1) for p in pieces
+        ]
+        return tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=1), grid
+
+    def _place_stream(self, stream: TokenStream, timestep: Tensor, position_scale: float) -> PlacedStream:
+        """Where the tokens of a stream stand, and their timestep."""
         batch = timestep.shape[0]
-        self._check_latents("stream", stream.latents)
-        if stream.latents.shape[0] not in (1, batch):
-            raise ShapeError(
-                f"stream: expected batch {batch} (as the latents) or 1, got {stream.latents.shape[0]}. "
-                "Give one reference per sample."
-            )
         if stream.timestep is None and timestep.ndim != 1:
             raise ShapeError(
                 f"stream: expected its own timestep beside latents with timesteps {tuple(timestep.shape)}, got None. "
                 "Set it: 0 for a clean one."
             )
-        tokens, grid = self._patch(stream.latents, work)
-        places = Places(grid, position_scale, stream.offset, stream.source)
-        if stream.timestep is None:
-            own = timestep.unsqueeze(1)
-        else:
-            own = timestep.new_full((batch, 1), stream.timestep)
-        return EmbeddedStream(tokens.expand(batch, -1, -1), places, own)
+        grid = patch_grid(tuple(stream.latents.shape[2:]), self.config.patch_size, "stream")
+        own = (
+            timestep.unsqueeze(1)
+            if stream.timestep is None
+            else timestep.new_full((batch, 1), stream.timestep)
+        )
+        return PlacedStream(math.prod(grid), Places(grid, position_scale, stream.offset, stream.source), own)
 
     def _timestep_groups(self, timestep: Tensor, batch: int, grid: tuple[int, ...]) -> Tensor:
         """Return (B, G) timesteps with G = 1, frames or tokens."""
