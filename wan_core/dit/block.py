@@ -12,6 +12,7 @@ from ..protocols import Injection, Operations
 from .attention import CrossAttention, OtherTower, SelfAttention
 from .config import WanConfig
 from .context import BlockContext
+from .speech import SpeechAttention, SpeechKeys
 
 
 class WanBlock(nn.Module):
@@ -37,6 +38,10 @@ class WanBlock(nn.Module):
         if config.cross_attn_norm:
             self.norm3 = operations.LayerNorm(config.dim, eps=config.eps, device=device, dtype=dtype)
         self.cross_attn = CrossAttention(config, other_dim, operations=operations, device=device, dtype=dtype)
+        if config.speech is not None:
+            self.audio_cross_attn_wrapper = SpeechAttention(
+                config, config.speech, operations=operations, device=device, dtype=dtype
+            )
         self.ffn = nn.Sequential(
             operations.Linear(config.dim, config.ffn_dim, device=device, dtype=dtype),
             nn.GELU(approximate="tanh"),
@@ -79,6 +84,10 @@ class WanBlock(nn.Module):
         """Return x (B, L, D), which is kept, after cross-attention; not gated. `context` is in the working dtype."""
         normed = self.norm3(x.to(context.dtype))
         return x + self.cross_attn(normed, context, image_context, other, injections, block_index)
+
+    def attend_speech(self, x: Tensor, keys: SpeechKeys, cells: int) -> Tensor:
+        """Return x (B, L, D), which is kept, after attention to speech; `cells`: tokens of a latent frame."""
+        return x + self.audio_cross_attn_wrapper(x.to(keys.key.dtype), keys, cells)
 
     def feed_forward(
         self, x: Tensor, modulation: tuple[Tensor, ...], work: torch.dtype, layout: Layout | None

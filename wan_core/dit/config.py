@@ -9,6 +9,23 @@ from ..errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechConfig:
+    """How a tower hears speech (HuMo): windows of features become tokens that every block attends to.
+
+    window: frames of features that a latent frame hears.   groups: averages of the encoder's layers.
+    features: width of the encoder.   hidden: of the projection.   tokens, width: what it gives for a window.
+    Source: Phantom-video/HuMo@17094e9 humo/models/wan_modules/model_humo.py WanModel (audio_proj).
+    """
+
+    window: int = 8
+    groups: int = 5
+    features: int = 1280
+    hidden: int = 512
+    tokens: int = 16
+    width: int = 1536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WanConfig:
     """One tower.
 
@@ -22,6 +39,7 @@ class WanConfig:
     prediction: what the last layer gives: the velocity, or the clean sample, which forward turns into a velocity.
     embedding_kernel, embedding_hidden: convolutions that embed a sequence: odd kernel size and inner width (None: Ovi's
         rule, two thirds of 4 * dim rounded up to 256). Not used for video.
+    speech: how it hears speech, None for a model that does not.
     Source of names and defaults: Wan-Video/Wan2.1@9737cba wan/modules/model.py, character-ai/Ovi@5b69b25.
     """
 
@@ -43,6 +61,7 @@ class WanConfig:
     prediction: Literal["velocity", "sample"] = "velocity"
     embedding_kernel: int = 7
     embedding_hidden: int | None = None
+    speech: SpeechConfig | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patch_size", tuple(self.patch_size))
@@ -73,6 +92,7 @@ class WanConfig:
         _check(
             same, "out_channels", f"in_channels {self.in_channels} (prediction 'sample')", self.out_channels
         )
+        _check(self.speech is None or self.ndim == 3, "speech", "None for a sequence", self.speech)
 
     @property
     def head_dim(self) -> int:
@@ -118,6 +138,8 @@ class JointConfig:
         _check(self.video.patch_size[0] == 1, "video.patch_size", "1 along time", self.video.patch_size)
         _check(self.audio_position_scale > 0, "audio_position_scale", "above 0", self.audio_position_scale)
         _check(self.audio_self_stretch > 0, "audio_self_stretch", "above 0", self.audio_self_stretch)
+        for tower in (self.video, self.audio):
+            _check(tower.speech is None, "speech", "None in a tower of a joint model", tower.speech)
         window = self.fusion_window
         _check(window is None or window > 0, "fusion_window", "None or above 0", window)
 

@@ -15,7 +15,7 @@ from ..ops.low_rank import LowRankLinear
 from ..ops.norm import Layout
 from ..ops.patchify import patch_grid, unpatchify
 from ..ops.quantized import QuantizedLinear
-from ..ops.rope import Places, rope_table, token_positions
+from ..ops.rope import Places
 from ..ops.timestep import timestep_embedding
 from ..protocols import TORCH_OPERATIONS, Injection, Operations
 from ..types import TokenStream
@@ -23,6 +23,8 @@ from .block import WanBlock
 from .config import WanConfig
 from .context import BlockContext, PreparedContext, merge_padding
 from .embed import Head, ImageProjection, make_patch_embedding
+from .inputs import check_tokens, fewest_steps, rope_of_places, shared_steps
+from .speech import PreparedSpeech, SpeechProjection, no_windows, prepare_speech
 
 #: A clean-sample prediction is turned into a velocity by dividing by the fraction of noise, but by no less than this.
 MIN_SIGMA = 0.05
@@ -111,6 +113,10 @@ class WanModel(nn.Module):
                 device=device,
                 dtype=dtype,
             )
+        if config.speech is not None:
+            self.audio_proj = SpeechProjection(
+                config.speech, operations=operations, device=device, dtype=dtype
+            )
         self.blocks = nn.ModuleList(
             WanBlock(config, other_dim, operations=operations, device=device, dtype=dtype)
             for _ in range(config.num_layers)
@@ -128,6 +134,7 @@ class WanModel(nn.Module):
         injections: Sequence[Injection] = (),
         self_injections: Sequence[Injection] = (),
         streams: Sequence[TokenStream] = (),
+        speech: PreparedSpeech | None = None,
     ) -> Tensor:
         """Predict the velocity (noise minus clean sample) of noisy latents.
 
@@ -141,11 +148,13 @@ class WanModel(nn.Module):
             self_injections: references that add to the self-attention; they see the queries before RoPE, those of
                 the streams among them.
             streams: extra tokens that take part in everything and are dropped at the end.
+            speech: what `prepare_speech` made, for a model with `speech`; None: it hears silence.
         Returns: (B, out_channels, F, H, W) or (B, out_channels, T), in the dtype of `latents`.
         Raises: ShapeError: a size does not fit the model.
         """
         inputs = self.embed(latents, timestep, context, image_embeds=image_embeds, streams=streams)
         table = self._table((inputs.places, self.config.head_dim, latents.device))
+        heard = self._heard(speech, inputs)
         x = inputs.tokens
         for index, block in enumerate(self.walk(self.tower_blocks())):
             modulation = block.modulate(inputs.modulation)
@@ -153,6 +162,8 @@ class WanModel(nn.Module):
             x = block.attend_context(
                 x, inputs.block_context(index), inputs.image_context, None, injections, index
             )
+            if heard is not None:
+                x = block.attend_speech(x, heard.blocks[index], math.prod(inputs.grid[1:]))
             x = block.feed_forward(x, modulation, inputs.work, inputs.layout)
         return self.unembed(x, inputs, latents, timestep)
 
@@ -171,6 +182,25 @@ class WanModel(nn.Module):
         image = None if image_embeds is None else self.img_emb(image_embeds.to(work))
         blocks = [block.cross_attn.read(text, image, bias) for block in self.walk(self.tower_blocks())]
         return PreparedContext(blocks=tuple(blocks))
+
+    def prepare_speech(self, windows: Tensor) -> PreparedSpeech:
+        """Compute what all blocks read of speech once, for every step of sampling.
+
+        Args: windows: (B or 1, F, window, groups, features), one a latent frame; frames after them hear silence.
+        Raises: ShapeError: windows of another form, or a model that does not hear.
+        """
+        if self.config.speech is None:
+            raise ShapeError("speech: expected none for a model that does not hear, got some. Use HuMo.")
+        attentions = (block.audio_cross_attn_wrapper for block in self.walk(self.tower_blocks()))
+        return prepare_speech(self.audio_proj, attentions, windows.to(self._working_dtype(windows)))
+
+    def _heard(self, speech: PreparedSpeech | None, inputs: TowerInputs) -> PreparedSpeech | None:
+        """Speech for the blocks; silence for a model that hears and was given none."""
+        if speech is None and self.config.speech is None:
+            return None
+        if speech is None or self.config.speech is None:
+            speech = self.prepare_speech(no_windows(self.config, inputs.tokens.device, inputs.work))
+        return speech.to(inputs.tokens.device, inputs.work)
 
     def tower_blocks(self) -> list[WanBlock]:
         """The blocks in order."""
@@ -324,7 +354,7 @@ class WanModel(nn.Module):
         if isinstance(context, PreparedContext):
             self._check_prepared(context, image_embeds, batch)
             return
-        _check_tokens("context", context, batch, config.text_dim)
+        check_tokens("context", context, batch, config.text_dim)
         if (image_embeds is None) != (config.image_dim is None):
             expected = "none" if config.image_dim is None else f"(batch, tokens, {config.image_dim})"
             got = "none" if image_embeds is None else tuple(image_embeds.shape)
@@ -333,7 +363,7 @@ class WanModel(nn.Module):
                 "embeddings, and these need them."
             )
         if image_embeds is not None and config.image_dim is not None:
-            _check_tokens("image_embeds", image_embeds, batch, config.image_dim)
+            check_tokens("image_embeds", image_embeds, batch, config.image_dim)
 
     def _check_prepared(self, context: PreparedContext, image_embeds: Tensor | None, batch: int) -> None:
         config = self.config
@@ -350,35 +380,3 @@ class WanModel(nn.Module):
                 f"image_embeds: expected none beside a prepared context, got {tuple(image_embeds.shape)}. Give them "
                 "to prepare."
             )
-
-
-def fewest_steps(steps: Tensor, frames: int) -> Tensor:
-    """One timestep per sample or latent frame where those given per frame or token, (B, G), are equal within it."""
-    if steps.shape[1] == 1 or torch.compiler.is_compiling():
-        return steps
-    for groups in (1, frames):
-        parts = steps.unflatten(1, (groups, -1))
-        if bool((parts == parts[..., :1]).all()):
-            return parts[..., 0]
-    return steps
-
-
-def shared_steps(steps: Tensor) -> Tensor:
-    """Timesteps (1, G) for the whole batch where those of all samples, (B, G), are equal."""
-    if steps.shape[0] == 1 or torch.compiler.is_compiling():
-        return steps
-    return steps[:1] if bool((steps == steps[:1]).all()) else steps
-
-
-def rope_of_places(key: tuple[tuple[Places, ...], int, torch.device]) -> Tensor:
-    """`rope_table` of the tokens of all pieces, for a width of heads on a device."""
-    pieces, head_dim, device = key
-    return rope_table(token_positions(pieces, device), head_dim)
-
-
-def _check_tokens(what: str, tokens: Tensor, batch: int, width: int) -> None:
-    if tokens.ndim != 3 or tokens.shape[-1] != width or tokens.shape[0] not in (1, batch):
-        raise ShapeError(
-            f"{what}: expected ({batch} or 1, tokens, {width}), got {tuple(tokens.shape)}. "
-            "Use the encoder that belongs to this model, one row per sample."
-        )
