@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from .characters import ApplyCharacters, Character
 from .encoders import EncodeIdentity, EncodeVoice
+from .faces import EncodeFace, LoadIdentityAdapter
 from .guidance import Guider
 from .host import ComfyExtension, io
+from .identity import ApplyIdentity
 from .latents import Decode, EmptyLatent
 from .loaders import LoadDiT
 from .prompt import EncodePrompt
@@ -32,4 +34,7 @@ class WanR2VExtension(ComfyExtension):
             LoadWanModel,
             LoadWanText,
             LoadWanVAE,
+            LoadIdentityAdapter,
+            EncodeFace,
+            ApplyIdentity,
         ]

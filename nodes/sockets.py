@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..wan_core.identity.lynx import LynxConfig
+from ..wan_core.identity.strength import Strength
 from ..wan_core.ops.key_value import PreparedInjection
 from .host import io
 
@@ -14,6 +17,7 @@ AdapterSocket = io.Custom("WANR2V_ADAPTER")
 IdentitySocket = io.Custom("WANR2V_IDENTITY")
 VoiceSocket = io.Custom("WANR2V_VOICE")
 CharacterSocket = io.Custom("WANR2V_CHARACTER")
+StrengthSocket = io.Custom("WANR2V_STRENGTH")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,32 @@ class ReferenceTokens:
 
 
 @dataclass(frozen=True, eq=False)
+class FaceAdapter:
+    """A Lynx adapter that is read when a face is prepared, and the recogniser that it was trained with.
+
+    files: folder or files of the adapter.   config: sizes, from their headers.   recogniser: ModelPatcher of `ArcFace`.
+    """
+
+    files: tuple[Path, ...]
+    config: LynxConfig
+    recogniser: Any
+
+
+@dataclass(frozen=True, eq=False)
+class FaceReference:
+    """A face as Lynx takes it.
+
+    adapter: whose recogniser has seen it.   embeds: (1, 1, 512), of length 1.
+    face, nobody: clips of one frame (1, 3, 1, 256, 256) in [-1, 1], the aligned face and mid-grey.
+    """
+
+    adapter: FaceAdapter
+    embeds: torch.Tensor
+    face: torch.Tensor
+    nobody: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class CharacterReference:
     """A character: its name in the prompt, what is known of it, and on what ground it is used."""
 
@@ -48,6 +78,13 @@ class CharacterReference:
     identity: ReferenceTokens | None
     voice: ReferenceTokens | None
     consent: str
+
+
+@dataclass(frozen=True, eq=False)
+class ShapedStrength:
+    """How strongly references act, from Identity Strength."""
+
+    strength: Strength
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,11 @@ class HostWanVAE:
         """As `encode`, in tiles of `tile_x` pixels; tiles see what they need around them, so overlaps are not used."""
         return self._encode(pixels, self._tiling(tile_x))
 
+    def posterior(self, video: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log variance of the latents, not normalised, of a video (B, 3, F, H, W) in [-1, 1]."""
+        self._place((video.shape[3], video.shape[4]), 0)
+        return self.first_stage_model.posterior(video)
+
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
         """Latents (B, C, k + 1, h, w), not normalised -> (B, F, H, W, 3) in [0, 1]."""
         return self._decode(samples, None)

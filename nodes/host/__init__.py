@@ -8,9 +8,11 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io, ui
 
 from .carriers import NAMED, nest, normalised_latents, raw_latents, set_in_conditioning, unnest
-from .folders import model_folder, model_folders, weight_file, weight_files
+from .folders import adapter_files, adapter_names, model_folder, model_folders, weight_file, weight_files
+from .identity import HeldReferences, apply_identity, is_marked, mark
 from .joint import REFERENCES, joint_model, wrap_joint
 from .memory import (
+    cast_operations,
     check_interrupted,
     codec_dtype,
     intermediate,
@@ -20,6 +22,7 @@ from .memory import (
     progress_bar,
 )
 from .sampling import ChainGuider, make_callback
+from .tower import place_beside, wan_tower
 from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
 
 __all__ = [
@@ -28,6 +31,15 @@ __all__ = [
     "REFERENCES",
     "ChainGuider",
     "ComfyExtension",
+    "HeldReferences",
+    "adapter_files",
+    "adapter_names",
+    "apply_identity",
+    "cast_operations",
+    "is_marked",
+    "mark",
+    "place_beside",
+    "wan_tower",
     "check_interrupted",
     "codec_dtype",
     "intermediate",

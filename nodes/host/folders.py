@@ -11,6 +11,8 @@ import folder_paths
 from ...wan_core.errors import InputError
 
 SUFFIXES = (".safetensors", ".gguf", ".pth", ".safetensors.index.json")
+#: Files that tell a folder with a whole model, and an adapter as it is published.
+WHOLE_MODEL, OFFICIAL_ADAPTER = "dit.safetensors", "ip_layers.safetensors"
 SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 
 
@@ -30,6 +32,34 @@ def model_folder(key: str, name: str) -> Path:
     raise InputError(
         f"weights: expected a folder in models/{key}, got {name}. Put it there or choose another."
     )
+
+
+def adapter_names(key: str) -> list[str]:
+    """Folders in models/<key> that hold weights and no whole model, and single files of weights there."""
+    found: set[str] = set()
+    for root in _roots(key):
+        for path in root.iterdir():
+            is_folder = (
+                path.is_dir() and any(path.glob("*.safetensors")) and not (path / WHOLE_MODEL).is_file()
+            )
+            if is_folder or (path.is_file() and path.suffix in (".safetensors", ".pth")):
+                found.add(path.name)
+    return sorted(found)
+
+
+def adapter_files(key: str, name: str) -> tuple[Path, ...]:
+    """What `load_lynx` takes for one of `adapter_names`: the folder, the files in it where they are not the official
+    ones, or the file.
+
+    Raises: InputError: there is none of that name.
+    """
+    for root in _roots(key):
+        path = root / name
+        if path.is_dir() and not (path / OFFICIAL_ADAPTER).is_file():
+            return tuple(sorted(path.glob("*.safetensors")))
+        if path.exists():
+            return (path,)
+    raise InputError(f"adapter: expected a folder or file in models/{key}, got {name}. Put it there.")
 
 
 def weight_files(key: str) -> list[str]:

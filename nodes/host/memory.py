@@ -6,6 +6,7 @@ from typing import Any
 
 import comfy.model_management
 import comfy.model_patcher
+import comfy.ops
 import comfy.utils
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,11 @@ def place_whole(patcher: comfy.model_patcher.ModelPatcher, work: int) -> torch.d
     """Bring a module to its device, all of it, with room for `work` bytes beside it; that device."""
     comfy.model_management.load_models_gpu([patcher], memory_required=work, force_full_load=True)
     return patcher.load_device
+
+
+def cast_operations() -> Any:
+    """ComfyUI's layers that convert their weights to the dtype and the device of their input (`Operations`)."""
+    return comfy.ops.manual_cast
 
 
 def codec_dtype() -> torch.dtype:

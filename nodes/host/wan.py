@@ -21,6 +21,7 @@ from ...wan_core.dit.model import WanModel
 from ...wan_core.errors import InputError
 from ...wan_core.ops.norm import RMSNorm
 from ...wan_core.types import TokenStream
+from .attention import collect
 from .memory import check_interrupted
 
 UNSUPPORTED_PATCHES = ("patches", "patches_replace")
@@ -96,7 +97,15 @@ class HostWanModel(WanModel):
             TokenStream(latents=latents.to(x), source=number, timestep=None)
             for number, latents in enumerate(conds.get("context_latents") or (), start=1)
         ]
-        result = super().forward(x, timestep, read, image_embeds=image_embeds, streams=streams)
+        result = super().forward(
+            x,
+            timestep,
+            read,
+            image_embeds=image_embeds,
+            injections=collect(transformer_options, "cross_attn"),
+            self_injections=collect(transformer_options, "self_attn"),
+            streams=streams,
+        )
         return result[:, :, :frames]
 
     def image_embeds(self, clip_fea: Tensor | None) -> Tensor | None:
