@@ -13,7 +13,7 @@ from .gguf_file import MAGIC, read_gguf_header
 from .header import DAMAGED, Header, TensorInfo, read_header
 from .key_maps import ALL_IN_ONE_PREFIX, OTHER_PART_PREFIXES
 from .packing import find_packing
-from .torch_file import SUFFIX, read_torch_header
+from .torch_file import SUFFIXES, read_torch_header
 
 INDEX_SUFFIX = ".safetensors.index.json"
 CONFIG_NAME = "config.json"
@@ -73,7 +73,7 @@ def _read_any(path: Path) -> Header:
             is_gguf = file.read(len(MAGIC)) == MAGIC
     if is_gguf:
         return read_gguf_header(path)
-    if path.suffix.lower() == SUFFIX:
+    if path.suffix.lower() in SUFFIXES:
         return read_torch_header(path)
     return read_header(path)
 

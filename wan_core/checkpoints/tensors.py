@@ -13,7 +13,7 @@ from ..errors import CheckpointError
 from ..ops.quantized import PackedWeight
 from .gguf_file import read_gguf_bytes
 from .header import DAMAGED, Header
-from .torch_file import DTYPE_NAMES, SUFFIX, read_torch_tensors
+from .torch_file import DTYPE_NAMES, SUFFIXES, read_torch_tensors
 
 
 def read_tensors(
@@ -85,7 +85,7 @@ def _read(header: Header, path: Path, keys: list[str]) -> Iterator[tuple[str, Te
         return
     if keys[0] in header.places:
         yield from _read_gguf(header, path, keys)
-    elif path.suffix.lower() == SUFFIX:
+    elif path.suffix.lower() in SUFFIXES:
         tensors = read_torch_tensors(path)
         yield from ((key, tensors[key]) for key in keys)
     else:

@@ -1,4 +1,4 @@
-"""Files that `torch.save` wrote (.pth): opened for their tensors alone, never for the programs that they may hold."""
+"""Files that `torch.save` wrote (.pth, .pt): opened for their tensors alone, never for the programs that they may hold."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 from ..errors import CheckpointError
 from .header import DAMAGED, Header, TensorInfo, file_size
 
-SUFFIX = ".pth"
+SUFFIXES = (".pth", ".pt")
 ZIP_MAGIC = b"PK\x03\x04"
 #: Where some files keep their tensors, beside other things.
-WRAPPERS = ("state_dict", "model", "params")
+WRAPPERS = ("state_dict", "model", "params", "generator")
 #: Names that safetensors gives the dtypes.
 DTYPE_NAMES = {
     torch.bool: "BOOL",
