@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bernini import BerniniGuider
 from .characters import ApplyCharacters, Character
 from .encoders import EncodeIdentity, EncodeVoice
 from .faces import EncodeFace, LoadIdentityAdapter
@@ -11,7 +12,10 @@ from .identity import ApplyIdentity
 from .latents import Decode, EmptyLatent
 from .loaders import LoadDiT
 from .prompt import EncodePrompt
+from .recipe_guiders import LynxGuider, PhantomGuider
+from .reference_inputs import PhantomSubjects, ReferencePrompt
 from .sampler import Sampler
+from .strength import IdentityStrength
 from .wan_loaders import LoadWanModel, LoadWanText, LoadWanVAE
 
 
@@ -37,4 +41,10 @@ class WanR2VExtension(ComfyExtension):
             LoadIdentityAdapter,
             EncodeFace,
             ApplyIdentity,
+            IdentityStrength,
+            LynxGuider,
+            PhantomSubjects,
+            PhantomGuider,
+            ReferencePrompt,
+            BerniniGuider,
         ]

@@ -21,6 +21,7 @@ from .memory import (
     place_whole,
     progress_bar,
 )
+from .recipes import RecipeGuider, streams_of, with_streams
 from .sampling import ChainGuider, make_callback
 from .tower import place_beside, wan_tower
 from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
@@ -34,7 +35,10 @@ __all__ = [
     "HeldReferences",
     "adapter_files",
     "adapter_names",
+    "RecipeGuider",
     "apply_identity",
+    "streams_of",
+    "with_streams",
     "cast_operations",
     "is_marked",
     "mark",

@@ -137,6 +137,9 @@ class HostWan21(comfy.model_base.WAN21):
         """As core, and the keys and values of the prompt, computed once for all steps."""
         out = super().extra_conds(**kwargs)
         add_prepared(self, out, kwargs)
+        streams = kwargs.get("context_latents")
+        if streams is not None and "context_latents" not in out:  # ComfyUI before 0.25 does not know them
+            out["context_latents"] = comfy.conds.CONDList([self.process_latent_in(own) for own in streams])
         return out
 
     def process_latent_in(self, latent: Tensor) -> Tensor:
