@@ -45,8 +45,8 @@ FRAMES, HEIGHT, WIDTH = 13, 4, 6
 SECONDS = 30.4
 
 
-def prepare(humo: Path, folder: Path) -> None:
-    """Write small copies of the official files, and stand-ins for what they import."""
+def prepare(humo: Path, folder: Path, is_small: bool = True) -> None:
+    """Write copies of the official files, with small widths or their own, and stand-ins for what they import."""
     package = folder / "humo_small"
     package.mkdir()
     (package / "__init__.py").write_text("def get_device():\n    return 'cpu'\n")
@@ -54,7 +54,7 @@ def prepare(humo: Path, folder: Path) -> None:
     text = (humo / "humo/models/audio/audio_proj.py").read_text()
     (package / "audio_proj.py").write_text(text)
     text = (humo / "humo/models/wan_modules/model_humo.py").read_text()
-    for old, new in (
+    imports = (
         ("from common.distributed import", "from humo_small import"),
         ("from models.audio.audio_proj", "from humo_small.audio_proj"),
         ("from humo.models.wan_modules.attention", "from humo_small.attention"),
@@ -62,10 +62,13 @@ def prepare(humo: Path, folder: Path) -> None:
             "from common.distributed.advanced import is_unified_parallel_initialized",
             "is_unified_parallel_initialized = lambda: False",
         ),
+    )
+    widths = (
         ("channels=1280, ", "channels=6, "),
         ("intermediate_dim=512, output_dim=1536", "intermediate_dim=10, output_dim=12"),
         ("AudioCrossAttentionWrapper(dim, 1536,", "AudioCrossAttentionWrapper(dim, 12,"),
-    ):
+    )
+    for old, new in imports + (widths if is_small else ()):
         if old not in text:
             raise ValueError(f"model_humo.py lacks {old}")
         text = text.replace(old, new)

@@ -27,6 +27,7 @@ PART_TEXT: Mapping[Part, str] = {
     "VAE 2.2": "the Wan 2.2 VAE (wan2.2_vae.safetensors or Wan2.2_VAE.pth): --vae",
     "umT5": "the text encoder umT5-xxl (umt5_xxl_fp8_e4m3fn_scaled.safetensors, a GGUF or the .pth): --text-encoder",
     "CLIP": "the picture tower of CLIP ViT-H (clip_vision_h.safetensors or the .pth): --clip-vision",
+    "Whisper": "whisper-large-v3 (its folder, or whisper_large_v3_encoder_fp16.safetensors): --whisper",
     "other expert": "of Wan2.2, the other expert: --model takes the high-noise file, --model-low the low-noise file",
     "audio codec": "the audio VAE and vocoder of MMAudio, which this version does not read",
 }

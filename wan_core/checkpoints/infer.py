@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..dit.config import JointConfig, WanConfig
+from ..dit.config import JointConfig, SpeechConfig, WanConfig
 from ..errors import CheckpointMismatchError
 from .header import Header
 
@@ -108,12 +108,35 @@ def _tower(shapes: Shapes, prefix: str, stored: Mapping[str, Any], where: str) -
         image_positions=_image_positions(shapes, prefix),
         embedding_kernel=kernel,
         embedding_hidden=hidden,
+        speech=_speech(shapes, prefix, where),
     )
 
 
 def _image_positions(shapes: Shapes, prefix: str) -> int | None:
     name = prefix + "img_emb.emb_pos"
     return shapes[name][1] if name in shapes else None
+
+
+def _speech(shapes: Shapes, prefix: str, where: str) -> SpeechConfig | None:
+    """How a tower hears speech; window and groups are in no tensor."""
+    names = [f"{prefix}audio_proj.audio_proj_glob_{part}.layer.weight" for part in ("1", "3", "norm")]
+    if names[0] not in shapes:
+        return None
+    try:
+        (hidden, width_in), (width_out, _), (width,) = (shapes[name] for name in names)
+        usual = SpeechConfig()
+        features, rest = divmod(width_in, usual.window * usual.groups)
+        tokens, over = divmod(width_out, width)
+    except (KeyError, ValueError) as error:
+        raise CheckpointMismatchError(
+            f"audio_proj: expected the projection of HuMo, got {error} in {where}. The file is incomplete."
+        ) from error
+    if rest or over:
+        raise CheckpointMismatchError(
+            f"audio_proj: expected windows of {usual.window} x {usual.groups} features and whole tokens, got "
+            f"{width_in} in and {width_out} out in {where}. Use a HuMo file."
+        )
+    return SpeechConfig(features=features, hidden=hidden, tokens=tokens, width=width)
 
 
 def _heads(dim: int, stored: Mapping[str, Any], where: str) -> int:

@@ -32,6 +32,7 @@ NANO_PLACE = "--weights (its folder) on the command line, the node Load Wan R2V 
 VAE_PLACE = "--vae on the command line, the node Load Wan VAE (Wan R2V) in ComfyUI"
 TEXT_PLACE = "--text-encoder on the command line, the node Load Wan Text Encoder (Wan R2V) in ComfyUI"
 CLIP_PLACE = "--clip-vision on the command line, the node Load CLIP Vision in ComfyUI"
+WHISPER_PLACE = "--whisper on the command line, the node Load Audio Encoder in ComfyUI"
 LORA_PLACE = "--lora on the command line, the node Load LoRA in ComfyUI"
 CODE_PLACE = "wan_core.load_dit in Python; no option and no node of this version"
 LYNX_PLACE = "wan_core.checkpoints.lynx.load_lynx in Python; no option and no node of this version"
@@ -44,7 +45,6 @@ EXTENDED = (
     OtherPart(name="Wan Fun with camera control", keys=(r"control_adapter\.conv\.weight$",), place=NOWHERE),
     OtherPart(name="Wan Fun with a reference", keys=(r"(^|\.)ref_conv\.weight$",), place=NOWHERE),
     OtherPart(name="Wan2.2 S2V", keys=(r"casual_audio_encoder\.",), place=NOWHERE),
-    OtherPart(name="HuMo", keys=(r"audio_proj\.audio_proj_glob_1\.",), place=NOWHERE),
     OtherPart(name="Wan2.2 Animate", keys=(r"face_adapter\.fuser_blocks\.",), place=NOWHERE),
     OtherPart(name="MultiTalk or InfiniteTalk", keys=(r"blocks\.0\.audio_cross_attn\.",), place=NOWHERE),
 )
@@ -90,6 +90,11 @@ OTHER_PARTS = (
             r"(visual\.transformer\.0\.attn\.to_qkv|vision_model\.encoder\.layers\.0\.self_attn\.q_proj)\.",
         ),
         place=CLIP_PLACE,
+    ),
+    OtherPart(
+        name="Whisper",
+        keys=(r"(^|\.)encoder\.conv1\.weight$", r"(^|\.)encoder\.embed_positions\.weight$"),
+        place=WHISPER_PLACE,
     ),
     OtherPart(
         name="text encoder of another model",

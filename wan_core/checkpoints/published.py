@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from ..dit.config import JointConfig, WanConfig
+from ..dit.config import JointConfig, SpeechConfig, WanConfig
 from .infer import OVI_AUDIO_POSITION_SCALE
 
-Part = Literal["VAE 2.1", "VAE 2.2", "umT5", "CLIP", "other expert", "audio codec"]
+Part = Literal["VAE 2.1", "VAE 2.2", "umT5", "CLIP", "other expert", "audio codec", "Whisper"]
 #: Fields that no tensor shows, or that say nothing of the family.
 _NOT_COMPARED = ("num_heads", "text_len", "eps", "prediction", "embedding_kernel", "embedding_hidden")
 
@@ -20,7 +20,8 @@ class Published:
 
     name: in full; releases that share their header stand side by side.   config: of its transformer.
     needs: parts that it takes beside the transformer.   note: what the header can not tell, or nothing.
-    Source: Wan-Video/Wan2.1@9737cba and Wan-Video/Wan2.2@42bf4cf wan/configs, character-ai/Ovi@5b69b25 ovi/configs.
+    Source: Wan-Video/Wan2.1@9737cba and Wan-Video/Wan2.2@42bf4cf wan/configs, character-ai/Ovi@5b69b25 ovi/configs,
+        Phantom-video/HuMo@17094e9 humo/configs/models.
     """
 
     name: str
@@ -81,6 +82,16 @@ PUBLISHED = (
         note=_EXPERTS,
     ),
     Published(name="Wan2.2 TI2V-5B", config=_FIVE, needs=("VAE 2.2", "umT5")),
+    Published(
+        name="HuMo-1.7B",
+        config=replace(_SMALL, speech=SpeechConfig()),
+        needs=("VAE 2.1", "umT5", "Whisper"),
+    ),
+    Published(
+        name="HuMo-17B",
+        config=replace(_LARGE_IMAGE, speech=SpeechConfig()),
+        needs=("VAE 2.1", "umT5", "Whisper"),
+    ),
     Published(name="Ovi", config=_OVI, needs=("VAE 2.2", "umT5", "audio codec")),
 )
 
