@@ -18,15 +18,8 @@ if TYPE_CHECKING:
     from .pipelines.generate import Result, generate
     from .pipelines.request import Character, GenerateRequest, Scales
     from .pipelines.wan_files import WanFiles
-    from .pipelines.wan_generate import (
-        WanOptions,
-        WanPlan,
-        WanResult,
-        decode_latents,
-        generate_wan,
-        plan_wan,
-        sample_wan,
-    )
+    from .pipelines.wan_generate import WanResult, decode_latents, generate_wan, sample_wan
+    from .pipelines.wan_plan import WanOptions, WanPlan, plan_wan
     from .pipelines.wan_request import WanRequest
     from .types import AudioClip, AVLatents, TokenStream
 
@@ -72,8 +65,8 @@ _HOMES = MappingProxyType(
         "TokenStream": ".types",
         "WanCoreError": ".errors",
         "WanFiles": ".pipelines.wan_files",
-        "WanOptions": ".pipelines.wan_generate",
-        "WanPlan": ".pipelines.wan_generate",
+        "WanOptions": ".pipelines.wan_plan",
+        "WanPlan": ".pipelines.wan_plan",
         "WanRequest": ".pipelines.wan_request",
         "WanResult": ".pipelines.wan_generate",
         "apply_lora": ".checkpoints.lora",
@@ -85,7 +78,7 @@ _HOMES = MappingProxyType(
         "load_dit": ".checkpoints.load",
         "load_text_encoder": ".checkpoints.load",
         "load_vae": ".checkpoints.load",
-        "plan_wan": ".pipelines.wan_generate",
+        "plan_wan": ".pipelines.wan_plan",
         "sample_wan": ".pipelines.wan_generate",
     }
 )

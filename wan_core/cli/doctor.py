@@ -20,7 +20,7 @@ from ..media import plan_output
 from ..pipelines import NanoDefaults, load_bundle
 from ..pipelines.memory_plan import plan_memory
 from ..pipelines.wan_folder import survey
-from ..pipelines.wan_generate import WanOptions
+from ..pipelines.wan_plan import WanOptions
 from ..text import ACTIONS, CLOSERS, OPENERS, SCENES
 from .console import Console
 from .wan_options import parse_bytes, parse_device

@@ -14,8 +14,9 @@ from torch import Tensor
 from ..errors import OutputError, WanCoreError
 from ..media import open_video, read_photo, write_bytes
 from ..pipelines.generate import Progress
-from ..pipelines.wan_generate import WanPlan, decode_latents, plan_wan, sample_wan
+from ..pipelines.wan_generate import decode_latents, sample_wan
 from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes, read_latents
+from ..pipelines.wan_plan import WanPlan, plan_wan
 from ..pipelines.wan_request import WanRequest
 from ..provenance import SyntheticTag, to_metadata
 from .arguments import parse_size

@@ -12,7 +12,7 @@ import torch
 from ..checkpoints.lora import Lora
 from ..errors import InputError
 from ..pipelines.wan_files import WanFiles
-from ..pipelines.wan_generate import WanOptions
+from ..pipelines.wan_plan import WanOptions
 
 #: Options that only a named model understands, and those that only nano does: attribute -> option.
 WAN_ONLY = {

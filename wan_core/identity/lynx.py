@@ -141,7 +141,8 @@ class LynxAdapter(nn.Module):
         """Keys and values of a face for the cross-attention of every block.
 
         Args:
-            embeds: (B, K, in_dim) of the recogniser; zeros for nobody (the unconditional branch).
+            embeds: (B, K, in_dim) of the recogniser; zeros for nobody (the unconditional branch). Layers that are on
+                another device visit theirs one after the other; the resampler must be there.
             norms: each block's `cross_attn.norm_k`, in order; lite does not use them.   heads: of the transformer.
         Returns:
             Injection of scale 1; blocks without identity layers are left alone at any scale.
@@ -154,7 +155,7 @@ class LynxAdapter(nn.Module):
         nothing = tokens.new_zeros(1, heads, 0, config.dim // heads)
         keys, values = [nothing] * config.num_blocks, [nothing] * config.num_blocks
         for number, layer in zip(config.blocks, self.ip_layers, strict=True):
-            key, value = layer(tokens)
+            key, value = _visit(layer, tokens)
             key = norms[number](key) if config.variant == "full" else _plain_norm(key)
             keys[number], values[number] = split_heads(key, heads), split_heads(value, heads)
         return _injection(keys, values)
@@ -186,7 +187,7 @@ class LynxAdapter(nn.Module):
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for own, layer, norm in zip(features, self.ref_layers, norms, strict=True):
-            key, value = layer(own)
+            key, value = _visit(layer, own)
             keys.append(split_heads(norm(key), heads))
             values.append(split_heads(value, heads))
         return _injection(keys, values)
@@ -198,6 +199,14 @@ class LynxAdapter(nn.Module):
                 f"transformer: expected {config.num_blocks} blocks of width {config.dim} for this Lynx, got "
                 f"{len(norms)} blocks with {heads} heads. Lynx was made for Wan2.1-T2V-14B: load that."
             )
+
+
+def _visit(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of a layer, whose weights come to the device of x for the moment: an adapter is gigabytes."""
+    state = layer.state_dict()
+    if all(tensor.device == x.device for tensor in state.values()):
+        return layer(x)
+    return torch.func.functional_call(layer, {name: t.to(x.device) for name, t in state.items()}, (x,))
 
 
 class _SparseInjection(PreparedInjection):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -121,7 +122,8 @@ def prepare_lynx(
     """Compute keys and values of a face, and of nobody, for every block.
 
     Args:
-        adapter: full or lite.   model: the transformer that is sampled with, as it will be (LoRA merged).
+        adapter: full or lite; its layers may be in main memory, its resampler is on the device of `embeds`.
+        model: the transformer that is sampled with, as it will be (LoRA merged).
         embeds: (B, K, 512) of the recogniser that Lynx was trained with (`arcface.ArcFace`), of length 1.
         pictures: for the full version, None for lite.
     Returns:
@@ -136,8 +138,10 @@ def prepare_lynx(
             f"Lynx {adapter.config.variant}: expected {needed}, got {'none' if pictures is None else 'some'}. "
             "The full version reads the face's picture as well, lite does not."
         )
-    heads, norms = int(model.config.num_heads), model.key_norms()
-    own_norms = [block.get_submodule("self_attn.norm_k") for block in model.tower_blocks()]
+    heads, norms = int(model.config.num_heads), _brought(model.key_norms(), embeds.device)
+    own_norms = _brought(
+        [block.get_submodule("self_attn.norm_k") for block in model.tower_blocks()], embeds.device
+    )
 
     def branch(given: Tensor, latents: Tensor | None) -> LynxBranch:
         reference = None
@@ -151,6 +155,15 @@ def prepare_lynx(
         nobody=branch(embeds * 0, None if pictures is None else pictures.nobody),
         adapter_bytes=adapter.nbytes,
     )
+
+
+def _brought(norms: Sequence[nn.Module], device: torch.device) -> list[nn.Module]:
+    """The norms, or copies on a device of those that are elsewhere, as blocks that stream to it are."""
+    found: list[nn.Module] = []
+    for norm in norms:
+        is_there = all(tensor.device == device for tensor in norm.state_dict().values())
+        found.append(norm if is_there else copy.deepcopy(norm).to(device))
+    return found
 
 
 def reference_pixels(image: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> tuple[Tensor, Tensor]:

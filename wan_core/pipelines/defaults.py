@@ -58,6 +58,11 @@ class NanoDefaults:
             raise InputError(
                 f"shot type: expected single, got {request.shot_type}. nano makes one shot; ask for single."
             )
+        filmed = [character.name for character in request.characters if character.videos]
+        if filmed:
+            raise InputError(
+                f"references: expected photos for nano, got a video of {', '.join(filmed)}. Use a frame as photo."
+            )
         if len(request.characters) > 1:
             names = ", ".join(character.name for character in request.characters)
             raise InputError(

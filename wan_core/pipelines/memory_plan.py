@@ -24,8 +24,10 @@ from .memory import (
     transformer_bytes,
     unpack_bytes,
 )
+from .wan_adapter import FoundTransformer
 from .wan_family import WanFamily
-from .wan_files import FoundModel, FoundTransformer
+from .wan_files import FoundModel
+from .wan_reference_plan import NO_REFERENCES, ReferenceSizes
 
 GB = 10**9
 #: Sides of tiles that are tried where a whole picture does not fit, in pixels.
@@ -91,6 +93,7 @@ def plan_memory(
     device: str,
     dtype: torch.dtype,
     limit: int | None = None,
+    references: ReferenceSizes = NO_REFERENCES,
 ) -> MemoryPlan:
     """Plan from headers alone.
 
@@ -100,6 +103,7 @@ def plan_memory(
     Args:
         size, frames: of the clip.   device, dtype: of the transformer.
         limit: bytes that may be used; None for what is free on a GPU, without limit on the processor.
+        references: what they add.
     Raises:
         InputError: it can not fit; the text has the numbers.   CheckpointError: a file can not be read.
     """
@@ -108,8 +112,8 @@ def plan_memory(
         limit = int(torch.cuda.mem_get_info(torch.device(device))[0])
     base = OVERHEAD if is_cuda else 0
     text, text_device = _plan_text(model, device, limit, base)
-    codec, tiling = _plan_codec(model, size, limit, base)
-    transformer, resident = _plan_transformer(model, size, frames, dtype, limit, base)
+    codec, tiling = _plan_codec(model, size, limit, base, references.picture)
+    transformer, resident = _plan_transformer(model, size, frames, dtype, limit, base, references)
     return MemoryPlan(
         device=device,
         limit=limit,
@@ -148,12 +152,13 @@ def _plan_transformer(
     dtype: torch.dtype,
     limit: int | None,
     base: int,
+    references: ReferenceSizes,
 ) -> tuple[Phase, int | None]:
     family = model.family
     latents = ((frames - 1) // 4 + 1, size[1] // family.stride, size[0] // family.stride)
     sizes = [transformer_bytes(t.header, t.detected.names, dtype, t.loras) for t in model.transformers]
     weights = max(sizes, key=lambda each: each.total)
-    work = base + max(_work_bytes(each, latents, dtype) for each in model.transformers)
+    work = base + max(_work_bytes(each, latents, dtype, references) for each in model.transformers)
     name = "transformer" if len(sizes) == 1 else "each expert"
     whole = Phase(name, weights.total, work)
     if limit is None or whole.total <= limit:
@@ -171,16 +176,24 @@ def _plan_transformer(
     return phase, max(resident, 0)
 
 
-def _work_bytes(found: FoundTransformer, latents: tuple[int, int, int], dtype: torch.dtype) -> int:
+def _work_bytes(
+    found: FoundTransformer, latents: tuple[int, int, int], dtype: torch.dtype, references: ReferenceSizes
+) -> int:
     config = found.detected.config
     if not isinstance(config, WanConfig):
         raise CheckpointMismatchError(
             f"model: expected a single video transformer, got two towers in {found.path}. Name a file of Wan."
         )
-    tokens = token_count(config, latents)
+    tokens = sum(token_count(config, cells) for cells in (latents, *references.streams))
     states = 8 * 4 * math.prod(latents) * config.in_channels
     context = context_bytes(config, dtype)
-    return forward_bytes(config, tokens, dtype) + states + context + unpack_bytes(found.header, dtype)
+    kept = references.key_values * dtype.itemsize + _stream_bytes(config, references)
+    return forward_bytes(config, tokens, dtype) + states + context + kept + unpack_bytes(found.header, dtype)
+
+
+def _stream_bytes(config: WanConfig, references: ReferenceSizes) -> int:
+    """Latents of the streams in float32, twice: as given, and in the working dtype at most."""
+    return 8 * config.in_channels * sum(math.prod(cells) for cells in references.streams)
 
 
 def _resident_blocks(weights: WeightBytes, room: int) -> int:
@@ -196,7 +209,11 @@ def _resident_blocks(weights: WeightBytes, room: int) -> int:
 
 
 def _plan_codec(
-    model: FoundModel, size: tuple[int, int], limit: int | None, base: int
+    model: FoundModel,
+    size: tuple[int, int],
+    limit: int | None,
+    base: int,
+    picture: tuple[int, int] | None,
 ) -> tuple[tuple[Phase, ...], Tiling | None]:
     weights = file_bytes(open_source(model.vae, "vae").header, torch.float32)
     family = model.family
@@ -204,8 +221,9 @@ def _plan_codec(
     def phases(tile: int | None) -> tuple[Phase, ...]:
         note = "" if tile is None else f"in tiles of {tile} pixels"
         parts = [Phase("VAE decode", weights, base + codec_bytes(family, size, tile, encodes=False), note)]
-        if family.conditioning != "text":
-            work = base + codec_bytes(family, size, tile, encodes=True)
+        encoded = size if family.conditioning != "text" else picture
+        if encoded is not None:
+            work = base + codec_bytes(family, encoded, tile, encodes=True)
             parts.insert(0, Phase("VAE encode", weights, work, note))
         return tuple(parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -56,12 +57,14 @@ class Character:
     Attributes:
         name: what the prompt calls the person, character1, character2, ...
         photos: 0 to 8 pictures of the person, (H, W, 3) uint8 RGB each.
+        videos: clips to work from as they are, (F, H, W, 3) uint8 RGB each; Bernini-R alone takes some.
         voice: a clip of the person speaking, or None.
         face: which face of the photos: "auto" (the largest), its number from 1, or "whole" (the photo is the face).
     """
 
     name: str
     photos: tuple[Tensor, ...] = ()
+    videos: tuple[Tensor, ...] = ()
     voice: AudioClip | None = None
     face: FaceChoice = "auto"
 
@@ -70,7 +73,7 @@ class Character:
             raise InputError(
                 f"character name: expected character1, character2, ..., got {self.name!r}. Rename it."
             )
-        if not self.photos and self.voice is None:
+        if not self.photos and not self.videos and self.voice is None:
             raise InputError(f"{self.name}: expected a photo or a voice clip, got neither. Give one of them.")
         if len(self.photos) > MAX_PHOTOS:
             raise InputError(
@@ -119,13 +122,7 @@ class GenerateRequest:
             raise InputError(
                 f"shot type: expected single or multi, got {self.shot_type!r}. Choose one of them."
             )
-        names = [character.name for character in self.characters]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise InputError(
-                f"characters: expected each name once, got {', '.join(twice)} twice. "
-                "Put all photos and the voice of a person into one reference."
-            )
+        check_once([character.name for character in self.characters])
 
 
 def check_names(characters: tuple[Character, ...], named: tuple[str, ...]) -> None:
@@ -137,3 +134,16 @@ def check_names(characters: tuple[Character, ...], named: tuple[str, ...]) -> No
         InputError: a name without a reference, or a reference without a mention (one alone needs none).
     """
     known_names.check_names([character.name for character in characters], named)
+
+
+def check_once(names: Sequence[str]) -> None:
+    """Refuse a character that comes twice.
+
+    Raises: InputError: one does.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"characters: expected each name once, got {', '.join(twice)} twice. "
+            "Put all photos and the voice of a person into one reference."
+        )

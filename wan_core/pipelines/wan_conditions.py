@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..dit.model import WanModel
+from ..dit.speech import PreparedSpeech
 from ..errors import ConfigError
 from ..identity.strength import ShapedInjection
 from ..protocols import Injection
@@ -43,12 +44,14 @@ class ReferenceSet:
             `ShapedInjection` acts as its table says at the timestep of the forward.
         streams: tokens beside the noisy ones.
         channels: (1, C, F, H, W), joined to the noisy latents in place of `WanConditioning.channels`; None keeps those.
+        speech: what a model that hears is told, None for silence.
     """
 
     injections: tuple[Injection | ShapedInjection, ...] = ()
     self_injections: tuple[Injection | ShapedInjection, ...] = ()
     streams: tuple[TokenStream, ...] = ()
     channels: Tensor | None = None
+    speech: PreparedSpeech | None = None
 
     def injections_at(self, timestep: float) -> tuple[tuple[Injection, ...], tuple[Injection, ...]]:
         """Injections into cross- and self-attention that act at a timestep in [0, 1000].

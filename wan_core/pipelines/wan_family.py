@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..dit.config import JointConfig, WanConfig
 from ..errors import CheckpointMismatchError
 
-Conditioning = Literal["text", "concat", "concat_clip", "first_last", "first_frame"]
+Conditioning = Literal["text", "concat", "concat_clip", "first_last", "first_frame", "speech"]
+ReferenceMethod = Literal["lynx", "phantom", "bernini"]
 
 _NEGATIVE = (
     "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，"
@@ -30,12 +31,16 @@ class WanFamily:
     Attributes:
         name: as published.   conditioning: what it sees beside the noise: "text" alone; "concat" the first frame's
             latents and a mask on the channel axis; "concat_clip" CLIP tokens too; "first_last" the same of two frames;
-            "first_frame" the clean latents of the first frame in place of noise, which may be left out.
+            "first_frame" the clean latents of the first frame in place of noise, which may be left out; "speech" a
+            recording, and references after the last frame.
         latent_channels: of its VAE.   stride: pixels a latent cell.
         boundary: sigma from which the high-noise expert works, None for a single model.
         steps, shift: of the sampler.   guidance: (low-noise, high-noise) scale of the prompt.
         fps, frames: rate and usual length.   size: usual width and height.   sizes: those it was published for.
         negative_prompt: used where none is given.
+        method: how references reach it, None for a model without references.   base: name of the family whose layout
+            its weights have, where that is another one.
+        reference_guidance: (low-noise, high-noise) scale of the references.
     Source: Wan-Video/Wan2.1@9737cba generate.py, wan/configs; Wan-Video/Wan2.2@42bf4cf wan/configs.
     """
 
@@ -52,6 +57,14 @@ class WanFamily:
     size: tuple[int, int] = (832, 480)
     sizes: tuple[tuple[int, int], ...] = _BOTH
     negative_prompt: str = _NEGATIVE
+    method: ReferenceMethod | None = None
+    base: str = ""
+    reference_guidance: tuple[float, float] | None = None
+
+    @property
+    def layout(self) -> str:
+        """Name of the family whose LoRA and presets fit its weights."""
+        return self.base or self.name
 
     @property
     def grid(self) -> int:
@@ -106,6 +119,18 @@ TI2V = WanFamily(
     size=(1280, 704),
     sizes=((1280, 704), (704, 1280)),
 )
+#: Source: Phantom-video/HuMo@17094e9 humo/configs, humo/generate.py SIZE_CONFIGS. 97 frames are what it was trained on.
+HUMO = WanFamily(
+    name="HuMo-17B",
+    conditioning="speech",
+    fps=25,
+    frames=97,
+    size=(1280, 720),
+    sizes=(*_BOTH, (1024, 1024)),
+)
+HUMO_SMALL = replace(HUMO, name="HuMo-1.7B", size=(832, 480))
+#: Families that are driven by speech; `humo_generate` runs them.
+SPEECH_FAMILIES = (HUMO_SMALL, HUMO)
 FAMILIES = (T2V_SMALL, T2V, I2V, FLF2V, T2V_EXPERTS, I2V_EXPERTS, TI2V)
 
 #: Width from which a text-to-video model is the large one; only the name depends on it.
@@ -142,6 +167,9 @@ def find_family(config: WanConfig | JointConfig, *, has_experts: bool, where: st
 
 def _by_shape(config: WanConfig, has_experts: bool) -> WanFamily | None:
     channels = (config.in_channels, config.out_channels)
+    if config.speech is not None:
+        joined = {(VAE_21, VAE_21): HUMO_SMALL, (2 * VAE_21 + 4, VAE_21): HUMO}
+        return joined.get(channels)
     if channels == (VAE_22, VAE_22):
         return TI2V
     if channels == (VAE_21, VAE_21):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..checkpoints.families import Detected, detect
-from ..checkpoints.header import Header
+from ..checkpoints.families import detect
 from ..checkpoints.lora import Lora
 from ..checkpoints.source import open_source
 from ..checkpoints.text_umt5 import detect_text, open_text_source
 from ..checkpoints.vae_families import detect_vae
 from ..dit.config import WanConfig
 from ..errors import CheckpointMismatchError, InputError
-from .wan_family import VAE_22, WanFamily, find_family
+from .wan_adapter import FoundAdapter, FoundTransformer, family_of_adapter, find_adapter
+from .wan_family import VAE_22, ReferenceMethod, WanFamily, find_family
+from .wan_methods import family_of_method
 
 #: Names in the folders of the original releases.
 EXPERT_FOLDERS = ("high_noise_model", "low_noise_model")
@@ -35,6 +36,9 @@ class WanFiles:
         vae, text_encoder, tokenizer, clip_vision: the other parts; None where they lie in the folder of the release,
             where the encoder knows its tokenizer, or where the model needs none.
         loras: added to the model, of an A14B model to both experts.   loras_high, loras_low: to one expert.
+        method: "phantom" or "bernini" where the weights are those of that method, which no header tells; None else.
+        adapter: files of Lynx, or its folder.   recogniser: the ArcFace that Lynx was trained with; None for the one
+            beside the adapter.   detector: an SCRFD model with landmarks; None for the one that is installed.
     """
 
     model: Path
@@ -46,16 +50,10 @@ class WanFiles:
     loras: tuple[Lora, ...] = ()
     loras_high: tuple[Lora, ...] = ()
     loras_low: tuple[Lora, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundTransformer:
-    """A transformer that was looked at, not loaded: its file, header, what it is, and the LoRA that go onto it."""
-
-    path: Path
-    header: Header
-    detected: Detected
-    loras: tuple[Lora, ...] = ()
+    method: ReferenceMethod | None = None
+    adapter: tuple[Path, ...] = ()
+    recogniser: Path | None = None
+    detector: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +63,7 @@ class FoundModel:
     Attributes:
         family: what the transformer is.   transformers: one, or (high-noise, low-noise).
         vae, text_encoder: files.   tokenizer, clip_vision: files or None.
+        adapter: Lynx, or None.
     """
 
     family: WanFamily
@@ -73,6 +72,7 @@ class FoundModel:
     text_encoder: Path
     tokenizer: Path | None
     clip_vision: Path | None
+    adapter: FoundAdapter | None = None
 
 
 def find_model(files: WanFiles) -> FoundModel:
@@ -86,6 +86,8 @@ def find_model(files: WanFiles) -> FoundModel:
     high = _look(files.model)
     has_experts = files.model_low is not None
     family = find_family(high.detected.config, has_experts=has_experts, where=high.header.name)
+    adapter = find_adapter(files.adapter, files.recogniser, files.detector, high) if files.adapter else None
+    family = _with_method(files, family, adapter, high)
     found = [replace(high, loras=(*files.loras, *(files.loras_high if family.has_experts else ())))]
     if files.model_low is not None:
         low = _look(files.model_low)
@@ -117,7 +119,27 @@ def find_model(files: WanFiles) -> FoundModel:
         text_encoder=text_encoder,
         tokenizer=files.tokenizer,
         clip_vision=files.clip_vision if family.needs_clip else None,
+        adapter=adapter,
     )
+
+
+def _with_method(
+    files: WanFiles, family: WanFamily, adapter: FoundAdapter | None, found: FoundTransformer
+) -> WanFamily:
+    """The family with the method by which references reach it, where the user named one."""
+    if adapter is not None:
+        if files.method not in (None, "lynx"):
+            raise InputError(
+                f"method: expected lynx with --adapter, got {files.method}. Leave one of the two out."
+            )
+        return family_of_adapter(family, adapter, found.header.name)
+    if files.recogniser is not None or files.detector is not None:
+        raise InputError(
+            "recogniser: expected the files of Lynx with it, got none. Name them with --adapter."
+        )
+    if files.method is None:
+        return family
+    return family_of_method(family, files.method, found.header.name)
 
 
 def check_vae(path: Path, family: WanFamily) -> None:

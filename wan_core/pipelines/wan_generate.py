@@ -11,77 +11,30 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.clip_image import load_clip_image
-from ..checkpoints.load import load_text_encoder, load_vae
+from ..checkpoints.load import load_text_encoder
 from ..errors import CheckpointMismatchError
-from ..sampling.experts import ExpertRule
+from ..identity.lynx_prepare import REFERENCE_PROMPT
 from ..sampling.guard import NumberGuard
-from ..sampling.guidance import GuidanceChain, GuidanceTerm
 from ..sampling.loop import StepInfo, sample
 from ..sampling.noise import draw_noise, make_generator
 from ..sampling.sigmas import AVSigmas
 from ..text.umt5_encoder import UMT5TextEncoder
 from ..types import AVLatents
 from ..vae.tiling import Tiling
-from ..vae.wan_vae import WanVAE
 from .generate import Progress, ProgressCallback
-from .memory_plan import MemoryPlan, plan_memory
-from .wan_conditions import WanCondition, WanConditioning
+from .wan_codec import load_codec
+from .wan_conditions import WanConditioning
 from .wan_family import WanFamily
-from .wan_files import FoundModel, WanFiles, check_vae, find_model
-from .wan_pictures import cover, frame_clip, frame_mask, stretch, target_size, to_video
-from .wan_request import WanRequest, WanSettings, guidance_rule, guidance_window, resolve
+from .wan_files import WanFiles
+from .wan_guidance import has_guidance, recipe_chain, wan_condition
+from .wan_pictures import cover, frame_clip, frame_mask, stretch, to_video
+from .wan_plan import WanOptions, WanPlan, plan_wan
+from .wan_references import add_references, reads_picture
+from .wan_request import WanRequest, guidance_rule, guidance_window
 from .wan_transformer import WanTransformers
 
 #: The text encoder works in it, as in the official code; CLIP on a GPU in float16.
 TEXT_DTYPE = torch.bfloat16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WanOptions:
-    """How the work is done.
-
-    Attributes:
-        device: where.   dtype: of the transformer; None for bfloat16 on a GPU and float32 on the processor.
-        limit: bytes of the device's memory that may be used, None for what is free (a GPU) or no limit (the processor).
-        safe: a step whose result is not finite is repeated in float32.
-    """
-
-    device: str = "cpu"
-    dtype: torch.dtype | None = None
-    limit: int | None = None
-    safe: bool = False
-
-    @property
-    def work_dtype(self) -> torch.dtype:
-        """Dtype of the transformer."""
-        if self.dtype is not None:
-            return self.dtype
-        return torch.float32 if torch.device(self.device).type == "cpu" else torch.bfloat16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class WanPlan:
-    """Everything that is decided before the first weight is read.
-
-    Attributes:
-        request, options: as given.   model: the files.   settings: what the request comes to.
-        size: width and height of the clip.   memory: what goes where.
-    """
-
-    request: WanRequest
-    options: WanOptions
-    model: FoundModel
-    settings: WanSettings
-    size: tuple[int, int]
-    memory: MemoryPlan
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int, int, int]:
-        """(1, C, F, H, W) of the latents."""
-        family = self.model.family
-        width, height = self.size
-        frames = self.settings.latent_frames
-        return 1, family.latent_channels, frames, height // family.stride, width // family.stride
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,29 +44,6 @@ class WanResult:
     video: Tensor
     fps: int
     notes: tuple[str, ...] = field(default=())
-
-
-def plan_wan(request: WanRequest, files: WanFiles, options: WanOptions | None = None) -> WanPlan:
-    """Recognise the model, check the request against it, and plan the memory; only headers are read.
-
-    Raises:
-        InputError: a part is missing, or the request asks for what the family can not make.
-        CheckpointError: a file is missing, damaged or belongs to another model.
-        InputError: the work does not fit into the memory; the text has the numbers.
-    """
-    options = options or WanOptions()
-    model = find_model(files)
-    settings = resolve(request, model.family)
-    size = target_size(model.family, settings.size, request.first_frame)
-    memory = plan_memory(
-        model,
-        size,
-        settings.frames,
-        device=options.device,
-        dtype=options.work_dtype,
-        limit=options.limit,
-    )
-    return WanPlan(request=request, options=options, model=model, settings=settings, size=size, memory=memory)
 
 
 def generate_wan(
@@ -153,8 +83,10 @@ def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple
     """
     report = progress or _ignore
     report(Progress(stage="encode", done=0, total=1))
-    contexts, notes = encode_prompts(plan)
-    conditioning = encode_pictures(plan, contexts)
+    contexts, read = encode_prompts(plan)
+    notes = list(read)
+    conditioning = add_references(plan, encode_pictures(plan, contexts), notes)
+    _release(plan.options.device)
     report(Progress(stage="encode", done=1, total=1))
     settings, options = plan.settings, plan.options
     boundary = settings.family.boundary
@@ -168,18 +100,14 @@ def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple
         safe=options.safe,
     )
     schedule = settings.schedule()
-    low, high = settings.guidance
-    scales = [low] * len(schedule.shown)
-    if boundary is not None:
-        scales = ExpertRule(boundary=boundary).scales(schedule.shown, low=low, high=high)
-    chain = GuidanceChain(WanCondition(0))
-    if any(scale != 1.0 for scale in scales):
-        chain = GuidanceChain(
-            WanCondition(1),
-            [GuidanceTerm(condition=WanCondition(0), video=scales)],
-            window=guidance_window(plan.request),
-            rule=guidance_rule(plan.request),
-        )
+    is_guided = has_guidance(plan.recipe, schedule.shown)
+    chain = recipe_chain(
+        plan.recipe,
+        schedule.shown,
+        wan_condition,
+        window=guidance_window(plan.request) if is_guided else None,
+        rule=guidance_rule(plan.request) if is_guided else None,
+    )
     noise = draw_noise(plan.latent_shape, make_generator(plan.request.seed)).to(options.device)
 
     def on_step(info: StepInfo) -> None:
@@ -198,17 +126,20 @@ def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple
         guard=NumberGuard(model=transformers.network, safe=options.safe),
     )
     transformers.free("low")
-    return result.video.float().cpu(), notes
+    return result.video.float().cpu(), tuple(notes)
 
 
 @torch.no_grad()
 def encode_prompts(plan: WanPlan) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
     """Embed prompt and negative prompt, and free the text encoder.
 
-    Returns: contexts (1, 512, text_dim) of both, on the CPU, and notes for the user.
+    Returns: contexts (1, 512, text_dim) of both, then of what Lynx's reference pass is told, on the CPU, and notes for
+        the user.
     Raises: CheckpointError: the encoder can not be loaded.
     """
-    prompts = [plan.request.prompt, plan.settings.negative_prompt]
+    prompts = [plan.settings.prompt, plan.settings.negative_prompt]
+    if reads_picture(plan):
+        prompts.append(REFERENCE_PROMPT)
     encoder = load_text_encoder(
         plan.model.text_encoder,
         plan.memory.text_device,
@@ -221,7 +152,7 @@ def encode_prompts(plan: WanPlan) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
             "Name the umT5 file of Wan."
         )
     with encoder:
-        notes = encoder.notes(prompts)
+        notes = encoder.notes(prompts[:2])
         contexts = encoder.encode(prompts).float().cpu()
     del encoder
     _release(plan.options.device)
@@ -288,20 +219,6 @@ def decode_latents(
     for done, chunk in enumerate(vae.decode_stream(latents, tiling=tiling), start=1):
         yield chunk.float()
         report(Progress(stage="decode", done=done, total=total))
-
-
-def load_codec(path: Path, family: WanFamily, device: str) -> WanVAE:
-    """Load the VAE of a family, in float32 as in the official code.
-
-    Raises: CheckpointError: it can not be loaded.   CheckpointMismatchError: it is another family's.
-    """
-    check_vae(path, family)
-    vae = load_vae(path, device, torch.float32)
-    if not isinstance(vae, WanVAE):
-        raise CheckpointMismatchError(
-            f"VAE: expected a Wan VAE, got {type(vae).__name__} in {path}. Name the file of the VAE."
-        )
-    return vae.requires_grad_(False)
 
 
 @torch.no_grad()

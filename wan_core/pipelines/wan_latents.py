@@ -12,7 +12,8 @@ from torch import Tensor
 from ..checkpoints.header import read_header
 from ..checkpoints.tensors import read_tensors
 from ..errors import CheckpointError, InputError
-from .wan_family import FAMILIES, WanFamily
+from .wan_family import WanFamily
+from .wan_methods import ALL_FAMILIES
 
 METADATA_KEY = "wan_r2v_latents"
 TENSOR = "latents"
@@ -31,9 +32,9 @@ class LatentsInfo:
 
         Raises: CheckpointError: there is none of that name.
         """
-        found = next((family for family in FAMILIES if family.name == self.family), None)
+        found = next((family for family in ALL_FAMILIES if family.name == self.family), None)
         if found is None:
-            names = ", ".join(family.name for family in FAMILIES)
+            names = ", ".join(family.name for family in ALL_FAMILIES)
             raise CheckpointError(
                 f"latents: expected those of {names}, got {self.family!r}. Update this project."
             )

@@ -9,11 +9,14 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from ..errors import InputError
+from ..identity.strength import Strength
 from ..sampling.guidance_rules import GuidanceRule, Projected, SigmaWindow, ZeroStar
 from ..sampling.noise import MAX_SEED
 from ..sampling.presets import DISTIL_PRESETS, DistilPreset
 from ..sampling.schedule import Schedule, SolverName, make_schedule
+from .request import Character, check_once
 from .wan_family import WanFamily
+from .wan_reference_plan import check_characters, full_prompt
 
 GuidanceName = Literal["plain", "zero-star", "apg"]
 GUIDANCE_RULES: tuple[GuidanceName, ...] = get_args(GuidanceName)
@@ -39,7 +42,12 @@ class WanRequest:
         preset: settings of a step-distilled LoRA or model instead of steps, shift and solver: a key of
             `DISTIL_PRESETS`, or "distil" for the family's.
         rule: how guidance is computed: "plain" (as the official code), "zero-star" (CFG-Zero-star) or "apg" (adaptive
-            projected guidance).   interval: noise levels low < sigma <= high at which it acts, in [0, 1].
+            projected guidance); "plain" keeps the rule that a reference method brings along.
+        interval: noise levels low < sigma <= high at which guidance acts, in [0, 1].
+        characters: references, for families and adapters that take some; each is named in the prompt.
+        strength: how strongly they act; a scale of 0 is bit for bit the clip without them.
+        reference_guidance: scale of the references in the chain of guidance, for both experts. None: the official one,
+            or 1 where `guidance` is set to 1.
     Raises: InputError: a value that no model could use.
     """
 
@@ -58,6 +66,9 @@ class WanRequest:
     preset: str | None = None
     rule: GuidanceName = "plain"
     interval: tuple[float, float] | None = None
+    characters: tuple[Character, ...] = ()
+    strength: Strength = Strength()
+    reference_guidance: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -71,6 +82,10 @@ class WanRequest:
         if self.guidance is not None and not all(0.0 <= scale < math.inf for scale in self.guidance):
             raise InputError(
                 f"guidance: expected 0 or more, got {self.guidance}. 1 follows the prompt alone."
+            )
+        if self.reference_guidance is not None and not 0.0 <= self.reference_guidance < math.inf:
+            raise InputError(
+                f"reference guidance: expected 0 or more, got {self.reference_guidance}. Leave it out for the default."
             )
         if self.solver is not None and self.solver not in SOLVERS:
             raise InputError(
@@ -93,6 +108,7 @@ class WanRequest:
                 f"length: expected frames or a duration, got both ({self.frames} and {self.duration:g} s). "
                 "Leave one out."
             )
+        check_once([own.name for own in self.characters])
         for name, picture in (("first frame", self.first_frame), ("last frame", self.last_frame)):
             if picture is not None and (picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape):
                 raise InputError(
@@ -105,10 +121,13 @@ class WanSettings:
     """A request with every value decided, checked against the family.
 
     Attributes: as of `WanRequest`.   size: as asked for; see `wan_pictures.target_size` for what a picture makes of it.
-        guidance: (low-noise, high-noise).   preset: settings of a step-distilled model, which then decide the schedule.
+        prompt: as the text encoder is given it.
+        guidance, reference_guidance: (low-noise, high-noise), the latter None for a family without such a scale.
+        preset: settings of a step-distilled model, which then decide the schedule.
     """
 
     family: WanFamily
+    prompt: str
     negative_prompt: str
     size: tuple[int, int]
     frames: int
@@ -116,6 +135,7 @@ class WanSettings:
     shift: float
     solver: SolverName
     guidance: tuple[float, float]
+    reference_guidance: tuple[float, float] | None = None
     preset: DistilPreset | None = None
 
     def schedule(self) -> Schedule:
@@ -148,12 +168,14 @@ def guidance_window(request: WanRequest) -> SigmaWindow | None:
     return SigmaWindow(low=low, high=high)
 
 
-def resolve(request: WanRequest, family: WanFamily) -> WanSettings:
+def resolve(request: WanRequest, family: WanFamily, suggestion: str | None = None) -> WanSettings:
     """Decide what the request leaves open, and refuse what the family can not make.
 
-    Raises: InputError: frames, size, or pictures that do not fit the family.
+    Args: suggestion: method that the name of the model's file hints at, said where references have no method.
+    Raises: InputError: frames, size, pictures, references or names that do not fit the family.
     """
     _check_pictures(request, family)
+    check_characters(request.characters, family, suggestion)
     size = request.size or family.size
     if min(size) < family.grid or any(side % family.grid for side in size):
         near = "*".join(str(max(1, round(side / family.grid)) * family.grid) for side in size)
@@ -163,21 +185,41 @@ def resolve(request: WanRequest, family: WanFamily) -> WanSettings:
     preset = None if request.preset is None else _preset(request.preset, family)
     usual = family if preset is None else preset
     negative = family.negative_prompt if request.negative_prompt is None else request.negative_prompt
+    guidance = request.guidance or usual.guidance
     return WanSettings(
         family=family,
+        prompt=full_prompt(request.prompt, request.characters, family),
         negative_prompt=negative,
         size=size,
         frames=_frames(request, family),
         steps=request.steps or usual.steps,
         shift=request.shift or (family.usual_shift(size) if preset is None else preset.shift),
         solver=request.solver or ("unipc" if preset is None else preset.solver),
-        guidance=request.guidance or usual.guidance,
+        guidance=guidance,
+        reference_guidance=_reference_guidance(request, family, guidance),
         preset=preset,
     )
 
 
+def _reference_guidance(
+    request: WanRequest, family: WanFamily, guidance: tuple[float, float]
+) -> tuple[float, float] | None:
+    own = request.reference_guidance
+    if own is not None and family.reference_guidance is None:
+        raise InputError(
+            f"reference guidance: expected none for {family.name}, whose guidance has no such scale, got {own:g}. "
+            "Leave it out."
+        )
+    if family.reference_guidance is None:
+        return None
+    if own is not None:
+        return own, own
+    # without guidance by the prompt there is one evaluation a step
+    return (1.0, 1.0) if guidance == (1.0, 1.0) else family.reference_guidance
+
+
 def _preset(name: str, family: WanFamily) -> DistilPreset:
-    fitting = {key: value for key, value in DISTIL_PRESETS.items() if value.model == family.name}
+    fitting = {key: value for key, value in DISTIL_PRESETS.items() if value.model == family.layout}
     if name == ANY_DISTIL and fitting:
         return next(iter(fitting.values()))
     if name not in fitting:

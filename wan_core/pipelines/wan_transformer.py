@@ -72,7 +72,6 @@ class WanTransformers:
         Raises: as `denoiser`.
         """
         model = self._place(self._read(self.found[0 if expert == "high" else 1]))
-        self._network = weakref.ref(model)
         conditioning = self.conditioning
         image = conditioning.image_embeds
         image = None if image is None else image.to(self.device, self.dtype)
@@ -82,6 +81,9 @@ class WanTransformers:
             if conditioning.make_references is not None:
                 references |= conditioning.make_references(model)
         placed = {name: own.to(self.device, self.dtype) for name, own in references.items()}
+        # after the passes over references, whose numbers of tokens are others
+        model = self._hasten(model)
+        self._network = weakref.ref(model)
         return _WanDenoiser(model, tuple(contexts), conditioning.channels, placed)
 
     def free(self, expert: Expert) -> None:
@@ -105,14 +107,19 @@ class WanTransformers:
     def _place(self, model: WanModel) -> WanModel:
         """Bring to the device what is to stay there."""
         if self.resident is None or self.resident >= model.config.num_layers:
-            model = model.to(self.device)
-            return model if self.safe and self.dtype != torch.float32 else for_inference(model)
+            return model.to(self.device)
         blocks = model.blocks
         model.blocks = torch.nn.ModuleList()
         model.to(self.device)
         model.blocks = blocks
         model.walk = BlockStreamer(list(blocks), self.device, self.resident, model.head.modulation)
         return model
+
+    def _hasten(self, model: WanModel) -> WanModel:
+        """Bring a model that is not streamed to its fastest form."""
+        is_streamed = isinstance(model.walk, BlockStreamer)
+        is_fixed = self.safe and self.dtype != torch.float32
+        return model if is_streamed or is_fixed else for_inference(model)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,5 +148,6 @@ class _WanDenoiser:
                 injections=injections,
                 self_injections=self_injections,
                 streams=references.streams,
+                speech=references.speech,
             )
         )

@@ -15,7 +15,7 @@ from wan_core.cli import generate_wan
 from wan_core.media import read_video, video_writer
 from wan_core.pipelines import memory, wan_generate
 from wan_core.pipelines.wan_files import WanFiles
-from wan_core.pipelines.wan_generate import plan_wan
+from wan_core.pipelines.wan_plan import plan_wan
 from wan_core.pipelines.wan_request import WanRequest
 from wan_core.provenance import from_metadata
 

@@ -17,7 +17,8 @@ from wan_core.checkpoints.clip_image import load_clip_image
 from wan_core.errors import WanCoreError
 from wan_core.pipelines.generate import Progress
 from wan_core.pipelines.wan_files import WanFiles, find_model
-from wan_core.pipelines.wan_generate import TEXT_DTYPE, WanOptions, WanPlan, plan_wan, sample_wan
+from wan_core.pipelines.wan_generate import TEXT_DTYPE, sample_wan
+from wan_core.pipelines.wan_plan import WanOptions, WanPlan, plan_wan
 from wan_core.pipelines.wan_request import WanRequest
 from wan_core.pipelines.wan_transformer import WanTransformers
 from wan_core.sampling.sigmas import wan_sigmas, wan_timesteps
