@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, InputError
 from ..identity.face import FaceChoice
-from ..media import read_photo, read_voice, write_video
+from ..media import plan_output, read_photo, read_voice, write_bytes, write_video
 from ..pipelines import (
     Character,
     GenerateRequest,
@@ -21,11 +22,14 @@ from ..pipelines import (
     generate,
     load_bundle,
 )
+from ..pipelines.best_of import BestOf, best_of_nano
+from ..pipelines.likeness import NanoVoices, PersonReference
+from ..pipelines.recognisers import DrawnFaces
 from ..provenance import Consent, SyntheticTag, check_consent, to_metadata
 from .arguments import parse_face, parse_named_files, parse_size
 from .console import Console
 from .generate_wan import run_generate_wan
-from .measure import References, plan_report, write_report
+from .measure import Judges, plan_report, write_report
 from .output import package_version, plan_clip
 from .parser import DEMO_FILE
 from .wan_options import check_options
@@ -43,6 +47,7 @@ class Job:
         request: what to make.   consent: for its references.   notes: about how they were read.
         output: planned path.   overwrite: an existing file may be replaced.
         weights: nano's folder, None for the shipped one.   has_report: whether to write a report.
+        best_of: seeds to try first, None to take the request's.   draft_steps: of a try, None for the usual ones.
     """
 
     request: GenerateRequest
@@ -52,6 +57,8 @@ class Job:
     overwrite: bool
     weights: Path | None
     has_report: bool
+    best_of: int | None = None
+    draft_steps: int | None = None
 
 
 def run_generate(options: argparse.Namespace, console: Console) -> None:
@@ -73,6 +80,8 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
     size, face = parse_size(options.size or DEFAULT_SIZE), parse_face(options.face or "auto")
     photos = parse_named_files("--reference", options.reference)
     voices = parse_named_files("--voice", options.voice)
+    if options.draft_steps is not None and options.best_of is None:
+        raise InputError("--draft-steps: expected --best-of with it, got none. Say how many seeds to try.")
     output = plan_clip(options.output, CLIP_FILE, overwrite=options.overwrite)
     characters, notes = _read_characters(photos, voices, face)
     first_frame = None
@@ -100,6 +109,8 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
         overwrite=options.overwrite,
         weights=options.weights,
         has_report=options.report,
+        best_of=options.best_of,
+        draft_steps=options.draft_steps,
     )
     lines, content = make_clip(job, console)
     console.show(lines, content)
@@ -167,6 +178,8 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
     defaults.check(job.request)
     if job.has_report:
         plan_report(job.output, overwrite=job.overwrite)
+    if job.best_of is not None:
+        plan_output(drafts_path(job.output), overwrite=job.overwrite)
     started = time.monotonic()
     bundle = load_bundle(job.weights)
     bar = console.bar()
@@ -174,8 +187,18 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
     def show(progress: Progress) -> None:
         bar.update(progress.stage, progress.done, progress.total)
 
-    result = generate(job.request, bundle, show, defaults=defaults)
-    tag = SyntheticTag(model="nano", consent=job.consent, seed=job.request.seed, version=package_version())
+    request, drafts = job.request, None
+    if job.best_of is not None:
+        request, drafts = best_of_nano(
+            job.request,
+            bundle,
+            job.best_of,
+            steps=job.draft_steps,
+            defaults=defaults,
+            done=lambda number, total: bar.update("drafts", number, total),
+        )
+    result = generate(request, bundle, show, defaults=defaults)
+    tag = SyntheticTag(model="nano", consent=job.consent, seed=request.seed, version=package_version())
     path = write_video(
         job.output, result.video, result.fps, result.audio, metadata=to_metadata(tag), overwrite=job.overwrite
     )
@@ -195,10 +218,13 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
         "height": height,
         "fps": result.fps,
         "has_audio": result.audio is not None,
-        "seed": job.request.seed,
+        "seed": request.seed,
         "seconds": round(seconds, 3),
         "notes": notes,
     }
+    if drafts is not None:
+        lines.append(_write_drafts(drafts, path, overwrite=job.overwrite))
+        content["best_of"] = drafts.to_content()
     if job.has_report:
         report = _report(job, bundle, path)
         lines += report[0]
@@ -206,16 +232,30 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
     return lines, content
 
 
+def drafts_path(clip: Path) -> Path:
+    """Where the drafts of clip.mp4 are listed: clip.best_of.json."""
+    return clip.with_name(f"{clip.name.removesuffix(clip.suffix)}.best_of.json")
+
+
+def _write_drafts(drafts: BestOf, clip: Path, *, overwrite: bool) -> str:
+    """List the drafts beside the clip; a sentence about them."""
+    text = json.dumps(drafts.to_content(), indent=2) + "\n"
+    path = write_bytes(drafts_path(clip), text.encode(), overwrite=overwrite)
+    best = drafts.best
+    return (
+        f"best of {len(drafts.drafts)}: seed {best.seed} with a score of {best.score:.3f} in {drafts.steps} steps; "
+        f"all of them in {path}"
+    )
+
+
 def _report(job: Job, bundle: NanoBundle, path: Path) -> tuple[list[str], dict[str, Any]]:
     """Measure the written file, not what was in memory."""
-    person = job.request.characters[0] if job.request.characters else None
-    photo = person.photos[0] if person and person.photos else None
-    references = References(
-        photo=photo,
-        face="auto" if person is None else person.face,
-        voice=None if person is None else person.voice,
-    )
-    return write_report(path, references, bundle.identity.face_encoder, path, overwrite=job.overwrite)
+    people = {
+        own.name: PersonReference(photos=own.photos, face=own.face, voice=own.voice)
+        for own in job.request.characters
+    }
+    judges = Judges(faces=DrawnFaces(bundle.identity.face_encoder), voices=NanoVoices(bundle.voice))
+    return write_report(path, people, judges, path, overwrite=job.overwrite)
 
 
 def _read_characters(

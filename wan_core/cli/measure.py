@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
+from ..checkpoints.lynx_face import load_arcface
 from ..errors import InputError
-from ..identity.encoder import FaceEncoder
-from ..identity.face import FaceChoice, read_face
+from ..identity.landmarks import find_views
 from ..media import plan_output, read_photo, read_sound, read_video, read_voice, write_bytes
 from ..pipelines import load_bundle
-from ..report import FaceScale, describe, draw_sheet, measure_clip, to_json
+from ..pipelines.likeness import NanoVoices, PersonReference, SpeakerEncoder, report_on
+from ..pipelines.recognisers import ArcFaceFaces, CascadeFaces, DrawnFaces, Recogniser
+from ..report import Measurements, describe, draw_sheet, to_content, to_json
 from ..types import AudioClip
-from .arguments import parse_face
+from .arguments import parse_face, parse_named_files
 from .console import Console
 
-FACE_SCALE = FaceScale(
-    encoder="nano's own face encoder, the one that made the tokens: a hint, no independent judge",
-    same=0.97,
-    strangers=0.74,
-)
-"""Measured on 48 people of nano's world, a portrait against a frame of a true clip."""
+RECOGNISERS = ("drawn", "cascade", "arcface")
+_FIRST = "character1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class References:
-    """What a clip is compared with: a photo (H, W, 3) uint8, which face of it, and a recording; each may be absent."""
+class Judges:
+    """What compares faces and voices; None leaves that out."""
 
-    photo: Tensor | None = None
-    face: FaceChoice = "auto"
-    voice: AudioClip | None = None
+    faces: Recogniser | None = None
+    voices: SpeakerEncoder | None = None
 
 
 def run_report(options: argparse.Namespace, console: Console) -> None:
@@ -48,17 +44,71 @@ def run_report(options: argparse.Namespace, console: Console) -> None:
         InputError: the clip or a reference can't be read.
         OutputError: the report can't be written.
     """
-    face = parse_face(options.face)
     stem: Path = options.clip if options.output is None else options.output
     plan_report(stem, overwrite=options.overwrite)
-    references = References(
-        photo=None if options.reference is None else read_photo(options.reference).pixels,
-        face=face,
-        voice=None if options.voice is None else read_voice(options.voice).clip,
+    people, notes = read_people(options)
+    lines, content = write_report(
+        options.clip, people, read_judges(options, people), stem, notes=notes, overwrite=options.overwrite
     )
-    encoder = None if references.photo is None else load_bundle(options.weights).identity.face_encoder
-    lines, content = write_report(options.clip, references, encoder, stem, overwrite=options.overwrite)
     console.show(lines, content)
+
+
+def read_people(options: argparse.Namespace) -> tuple[dict[str, PersonReference], list[str]]:
+    """Read the references that options name, as character1=FILE or, of a single person, as FILE.
+
+    Returns:
+        References by character, and notes for the user.
+    Raises:
+        InputError: a file that can't be read or used.
+    """
+    face = parse_face(options.face)
+    photos = parse_named_files("--reference", _named(options.reference))
+    voices = parse_named_files("--voice", _named(options.voice))
+    people: dict[str, PersonReference] = {}
+    notes: list[str] = []
+    for name in dict.fromkeys((*photos, *voices)):
+        pictures = [read_photo(path) for path in photos.get(name, [])]
+        recordings = voices.get(name, [])
+        if len(recordings) > 1:
+            notes.append(f"{name}: {len(recordings)} recordings given; {recordings[0].name} is used.")
+        sound = read_voice(recordings[0]) if recordings else None
+        notes += [f"{name}: {note}" for picture in pictures for note in picture.notes]
+        notes += [f"{name}: {note}" for note in (sound.notes if sound else ())]
+        people[name] = PersonReference(
+            photos=tuple(picture.pixels for picture in pictures),
+            face=face,
+            voice=sound.clip if sound else None,
+        )
+    return people, notes
+
+
+def read_judges(options: argparse.Namespace, people: Mapping[str, PersonReference]) -> Judges:
+    """Load what compares faces and voices, as far as the references need it.
+
+    Raises:
+        InputError: an unknown recogniser, or one without its weights.   CheckpointError: weights missing or damaged.
+    """
+    if options.recogniser not in RECOGNISERS:
+        raise InputError(
+            f"--recogniser: expected {', '.join(RECOGNISERS)}, got {options.recogniser!r}. Choose one of them."
+        )
+    if (options.recogniser == "arcface") != (options.arcface is not None):
+        got = "no file" if options.arcface is None else f"{options.recogniser} beside it"
+        raise InputError(
+            f"--arcface: expected the file of weights with --recogniser arcface, got {got}. Give both or neither."
+        )
+    has_photo = any(own.photos for own in people.values())
+    has_voice = any(own.voice is not None for own in people.values())
+    is_nano = options.arcface is None
+    bundle = load_bundle(options.weights) if has_voice or (has_photo and is_nano) else None
+    voices = NanoVoices(bundle.voice) if bundle is not None and has_voice else None
+    if options.arcface is not None:
+        return Judges(faces=ArcFaceFaces(load_arcface(options.arcface), find_views), voices=voices)
+    if bundle is None or not has_photo:
+        return Judges(voices=voices)
+    encoder = bundle.identity.face_encoder
+    faces = CascadeFaces(encoder) if options.recogniser == "cascade" else DrawnFaces(encoder)
+    return Judges(faces=faces, voices=voices)
 
 
 def report_paths(stem: Path) -> tuple[Path, Path]:
@@ -76,22 +126,28 @@ def plan_report(stem: Path, *, overwrite: bool) -> None:
         plan_output(path, overwrite=overwrite)
 
 
-@torch.no_grad()
 def write_report(
-    clip: Path, references: References, encoder: FaceEncoder | None, stem: Path, *, overwrite: bool
+    clip: Path,
+    people: Mapping[str, PersonReference],
+    judges: Judges,
+    stem: Path,
+    *,
+    notes: Sequence[str] = (),
+    overwrite: bool,
 ) -> tuple[list[str], dict[str, Any]]:
     """Measure a clip file and write its report.
 
     Args:
         clip: the video.
-        references: what it is compared with.
-        encoder: compares the faces; None leaves that out.
+        people: what it is compared with.
+        judges: what compares.
         stem: see `report_paths`.
+        notes: for the user, about the references.
         overwrite: replace an earlier report.
     Returns:
         Sentences for people, and the same for machines.
     Raises:
-        InputError: the clip can't be read, or the photo has no such face.
+        InputError: the clip can't be read, or a photo has no such face.
         OutputError: the report can't be written.
     """
     decoded = read_video(clip)
@@ -99,47 +155,45 @@ def write_report(
         raise InputError(
             f"video: expected a frame rate, got none in {clip}. Convert it to MP4 and use that file."
         )
-    video = decoded.frames.permute(3, 0, 1, 2).float() / 127.5 - 1
-    audio, notes = _sound_of(clip)
-    face = embeds = frame_embeds = None
-    if references.photo is not None and encoder is not None:
-        side = encoder.config.image_size
-        face = read_face(references.photo, references.face, side).pixels
-        embeds = encoder(face[None])[0]
-        frames = functional.interpolate(
-            video.transpose(0, 1), size=(side, side), mode="bilinear", antialias=True
-        )
-        frame_embeds = encoder(frames)
-    measurements = measure_clip(
-        video,
+    audio, sound_notes = _sound_of(clip)
+    report = report_on(
+        decoded.frames,
         decoded.fps,
         audio,
-        face=face,
-        face_embeds=embeds,
-        frame_embeds=frame_embeds,
-        voice=references.voice,
+        people=people,
+        recogniser=judges.faces,
+        speakers=judges.voices,
+        notes=(*notes, *sound_notes),
     )
+    return _write(decoded.frames, report.measurements, report.faces, clip, stem, overwrite=overwrite)
+
+
+def _write(
+    frames: Tensor,
+    found: Measurements,
+    faces: Mapping[str, Tensor],
+    clip: Path,
+    stem: Path,
+    *,
+    overwrite: bool,
+) -> tuple[list[str], dict[str, Any]]:
     png, text = report_paths(stem)
-    sheet = draw_sheet(video, measurements, FACE_SCALE, face, f"Report on {clip.name}")
+    sheet = draw_sheet(frames, found, faces, f"Report on {clip.name}")
     written = [
         write_bytes(png, sheet, overwrite=overwrite),
-        write_bytes(text, to_json(measurements, FACE_SCALE, notes).encode(), overwrite=overwrite),
+        write_bytes(text, to_json(found).encode(), overwrite=overwrite),
     ]
-    lines = [*describe(measurements, FACE_SCALE), *(f"note: {note}" for note in notes)]
+    lines = [*describe(found), *(f"note: {note}" for note in found.notes)]
     lines.append(f"report: {written[0]} and {written[1]}")
-    lips = measurements.lips
-    similarity = measurements.face_similarity
-    content: dict[str, Any] = {
-        "picture": str(written[0]),
-        "json": str(written[1]),
-        "face_similarity": None if similarity is None else sum(similarity) / len(similarity),
-        "lips_correlation": None if lips is None else lips.by_lag[0],
-        "lips_best_lag": None if lips is None else lips.best_lag,
-        "pitch_clip": measurements.pitch_clip,
-        "pitch_reference": measurements.pitch_reference,
-        "notes": list(notes),
-    }
+    content: dict[str, Any] = {"picture": str(written[0]), "json": str(written[1]), **to_content(found)}
     return lines, content
+
+
+def _named(texts: Sequence[str]) -> list[str]:
+    """Arguments with a name; the only one of a person alone may go without."""
+    if len(texts) == 1 and "=" not in texts[0]:
+        return [f"{_FIRST}={texts[0]}"]
+    return list(texts)
 
 
 def _sound_of(clip: Path) -> tuple[AudioClip | None, tuple[str, ...]]:

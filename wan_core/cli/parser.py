@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..errors import InputError
+from .report_parser import add_best_of_options, add_report, add_report_options
 from .wan_parser import add_decode_options, add_wan_options
 
 DEMO_FILE = "wan_r2v_demo.mp4"
@@ -45,14 +46,12 @@ def build_parser() -> Parser:
     _add_output(demo, f"where the clip goes (default: {DEMO_FILE} here, or the next free number)")
     demo.add_argument("--seed", type=int, default=7, help="of the noise (default: 7)")
     demo.add_argument("--steps", type=int, help="sampling steps (default: the model's)")
-    _add_report(demo)
+    add_report(demo)
     _add_weights(demo)
     _add_generate(add)
     report = add("report", "measure a clip against the photo and the voice it was made from")
     report.add_argument("clip", type=Path, help="the clip, such as clip.mp4")
-    report.add_argument("--reference", type=Path, metavar="PHOTO", help="photo of the person")
-    report.add_argument("--voice", type=Path, metavar="SOUND", help="recording of the voice")
-    report.add_argument("--face", default="auto", metavar="WHICH", help="as for generate")
+    add_report_options(report)
     _add_output(report, "stem of the two files (default: CLIP.report)")
     _add_weights(report)
     decode = add("decode", "make the clip of latents that generate has saved")
@@ -135,7 +134,8 @@ def _add_generate(add: AddCommand) -> None:
         "--text-scale", type=float, metavar="X", help="guidance by the prompt on picture and sound"
     )
     _add_output(generate, "where the clip goes (default: clip.mp4 here, or the next free number)")
-    _add_report(generate)
+    add_report(generate)
+    add_best_of_options(generate)
     _add_weights(generate)
     add_wan_options(generate)
 
@@ -146,14 +146,6 @@ def _add_output(command: Parser, text: str) -> None:
         "--overwrite",
         action="store_true",
         help="replace existing files (otherwise a named file that exists is an error)",
-    )
-
-
-def _add_report(command: Parser) -> None:
-    command.add_argument(
-        "--report",
-        action="store_true",
-        help="also write CLIP.report.png and CLIP.report.json: likeness, lips, voice",
     )
 
 

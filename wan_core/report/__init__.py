@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from .measure import ColourMatch, FaceScale, LipSync, Measurements, measure_clip
-from .sheet import describe, draw_sheet, to_json
+from .likeness import CopyPaste, FaceTrack, Likeness, picture_sameness, summarise_track
+from .lips import LipSync, aligned_mouth_opening, compare_lips, mouth_opening
+from .measure import Measurements
+from .pose import HeadPose, head_pose
+from .sheet import draw_report, draw_sheet
+from .text import describe, to_content, to_json
+from .voice import PitchStatistics, SimilarityScale, VoiceMatch, pitch_statistics
 
 __all__ = [
-    "ColourMatch",
-    "FaceScale",
+    "CopyPaste",
+    "FaceTrack",
+    "HeadPose",
+    "Likeness",
     "LipSync",
     "Measurements",
+    "PitchStatistics",
+    "SimilarityScale",
+    "VoiceMatch",
+    "aligned_mouth_opening",
+    "compare_lips",
     "describe",
+    "draw_report",
     "draw_sheet",
-    "measure_clip",
+    "head_pose",
+    "mouth_opening",
+    "picture_sameness",
+    "pitch_statistics",
+    "summarise_track",
+    "to_content",
     "to_json",
 ]

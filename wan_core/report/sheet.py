@@ -1,18 +1,18 @@
-"""A report as a picture (frames, plots and figures on one sheet) and as JSON."""
+"""A report as a picture: references, frames, curves and figures on one sheet."""
 
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .measure import FaceScale, Measurements
-from .plot import BLUE, GREY, GROUND, INK, ORANGE, Line, draw_plot, load_font
+from .likeness import Likeness
+from .measure import Measurements
+from .plot import BLUE, GREEN, GREY, GROUND, INK, ORANGE, RED, Line, draw_plot, load_font
+from .text import describe
 
 _WIDTH, _MARGIN, _FACE, _FRAME = 960, 14, 168, 80
 _PLOT_HEIGHT = 170
@@ -20,113 +20,77 @@ _SHOWN = 16
 _LINE_HEIGHT = 19
 
 
-def to_json(measurements: Measurements, scale: FaceScale, notes: Sequence[str] = ()) -> str:
-    """Write a report as JSON.
-
-    Args:
-        measurements: from `measure_clip`.
-        scale: what compared the faces, and how to read its cosines.
-        notes: sentences for the user.
-    Returns:
-        JSON text, ending with a line feed.
-    """
-    content = asdict(measurements)
-    content["face_scale"] = scale._asdict() if measurements.face_similarity else None
-    content["pitch_difference_semitones"] = measurements.pitch_difference
-    content["notes"] = list(notes)
-    return json.dumps(content, indent=2) + "\n"
-
-
-def describe(measurements: Measurements, scale: FaceScale) -> list[str]:
-    """Say what was measured, a sentence a figure.
-
-    Args:
-        measurements: from `measure_clip`.
-        scale: what compared the faces, and how to read its cosines.
-    Returns:
-        Sentences.
-    """
-    lines = [
-        f"{measurements.frames} frames at {measurements.fps:g} a second: {measurements.picture_seconds:.3f} s"
-    ]
-    if measurements.sound_seconds is not None:
-        lines[0] += f"; sound {measurements.sound_seconds:.3f} s"
-    similarity = measurements.face_similarity
-    if similarity:
-        mean = sum(similarity) / len(similarity)
-        lines.append(
-            f"face: mean cosine {mean:.2f}, lowest {min(similarity):.2f}; true pictures of one person give about "
-            f"{scale.same:.2f}, of strangers {scale.strangers:.2f}"
-        )
-        lines.append(f"face compared by {scale.encoder}")
-    for name, match in (measurements.colours or {}).items():
-        lines.append(
-            f"{name}: reference rgb {match.reference}, clip rgb {match.clip}, "
-            f"difference {match.difference:.0f} (CIELAB)"
-        )
-    lips = measurements.lips
-    if lips is not None:
-        lines.append(
-            f"lips: correlation of mouth and loudness {lips.by_lag[0]:.2f}; highest {lips.by_lag[lips.best_lag]:.2f} "
-            f"with the mouth {lips.best_lag:+d} frames from the sound"
-        )
-    reference, clip, difference = (
-        measurements.pitch_reference,
-        measurements.pitch_clip,
-        measurements.pitch_difference,
-    )
-    if reference is not None and clip is not None and difference is not None:
-        lines.append(
-            f"voice: median F0 {clip:.0f} Hz, reference {reference:.0f} Hz: {difference:+.1f} semitones"
-        )
-    elif clip is not None:
-        lines.append(f"voice: median F0 {clip:.0f} Hz")
-    return lines
-
-
 def draw_sheet(
-    video: Tensor, measurements: Measurements, scale: FaceScale, face: Tensor | None = None, title: str = ""
+    frames: Tensor, measurements: Measurements, faces: Mapping[str, Tensor] | None = None, title: str = ""
 ) -> bytes:
     """Draw a report.
 
     Args:
-        video: (3, F, H, W) in [-1, 1].
-        measurements: from `measure_clip`.
-        scale: what compared the faces, and how to read its cosines.
-        face: reference crop, (3, S, S) in [-1, 1].
+        frames: (F, H, W, 3) uint8 RGB.
+        measurements: of this clip.
+        faces: reference crops by character, (3, S, S) in [-1, 1].
         title: first line.
     Returns:
         A PNG file.
     """
-    rows = [_draw_pictures(video, face), *_draw_plots(measurements, scale)]
-    lines = ([title] if title else []) + describe(measurements, scale)
+    buffer = io.BytesIO()
+    sheet = Image.fromarray(draw_report(frames, measurements, faces, title))
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def draw_report(
+    frames: Tensor, measurements: Measurements, faces: Mapping[str, Tensor] | None = None, title: str = ""
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Draw a report as pixels; as `draw_sheet`.
+
+    Returns:
+        (height, 960, 3) uint8 RGB.
+    """
+    rows = [_draw_pictures(frames, list((faces or {}).values())), *_draw_plots(measurements)]
+    lines = [line for text in describe(measurements) for line in _wrap(text)]
+    lines = ([title] if title else []) + lines
     height = sum(row.height + _MARGIN for row in rows) + _MARGIN + _LINE_HEIGHT * len(lines) + _MARGIN
     sheet = Image.new("RGB", (_WIDTH, height), GROUND)
     draw = ImageDraw.Draw(sheet)
     y = _MARGIN
     for line in lines:
-        draw.text((_MARGIN, y), line, fill=INK, font=load_font())
+        draw.text((_MARGIN, y), line, fill=RED if "ALARM" in line else INK, font=load_font())
         y += _LINE_HEIGHT
     y += _MARGIN
     for row in rows:
         sheet.paste(row, (_MARGIN, y))
         y += row.height + _MARGIN
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return np.asarray(sheet).copy()
 
 
-def _draw_pictures(video: Tensor, face: Tensor | None) -> Image.Image:
-    """Draw the reference and up to 16 frames, evenly spaced, in two rows."""
-    count = video.shape[1]
+def _wrap(text: str) -> list[str]:
+    """Break a sentence where the sheet ends."""
+    font = load_font()
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and font.getlength(longer) > _WIDTH - 2 * _MARGIN:
+            lines.append(f"    {word}")
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _draw_pictures(frames: Tensor, faces: Sequence[Tensor]) -> Image.Image:
+    """Draw the references and up to 16 frames, evenly spaced, in two rows."""
+    count = frames.shape[0]
     shown = sorted({round(index * (count - 1) / (_SHOWN - 1)) for index in range(_SHOWN)})
     row = Image.new("RGB", (_WIDTH - 2 * _MARGIN, _FACE), GROUND)
     left = 0
-    if face is not None:
-        row.paste(_to_image(face).resize((_FACE, _FACE), Image.Resampling.BICUBIC), (0, 0))
+    # Several people share the place of one, one beside the other.
+    side = _FACE if len(faces) < 2 else _FACE // 2 - 4
+    for number, face in enumerate(faces[:4]):
+        at = (0, 0) if len(faces) < 2 else (number % 2 * (side + 8), number // 2 * (side + 8))
+        row.paste(_to_image(face).resize((side, side), Image.Resampling.BICUBIC), at)
         left = _FACE + _MARGIN
     for place, number in enumerate(shown):
-        frame = _to_image(video[:, number])
+        frame = Image.fromarray(frames[number].cpu().numpy())
         frame.thumbnail((_FRAME, _FRAME))
         scaled = (
             frame if max(frame.size) == _FRAME else frame.resize((_FRAME, _FRAME), Image.Resampling.BICUBIC)
@@ -135,22 +99,41 @@ def _draw_pictures(video: Tensor, face: Tensor | None) -> Image.Image:
     return row
 
 
-def _draw_plots(measurements: Measurements, scale: FaceScale) -> list[Image.Image]:
+def _draw_plots(measurements: Measurements) -> list[Image.Image]:
     plots: list[Image.Image] = []
     size, step = (_WIDTH - 2 * _MARGIN, _PLOT_HEIGHT), 1 / measurements.fps
-    similarity, lips = measurements.face_similarity, measurements.lips
-    if similarity and len(similarity) > 1:
-        low = min(scale.strangers - 0.2, *similarity)
-        count = len(similarity)
-        curves = [
-            Line([scale.strangers] * count, GREY, "strangers"),
-            Line([scale.same] * count, ORANGE, "one person"),
-            Line(similarity, BLUE, "cosine with the reference"),
-        ]
-        plots.append(draw_plot("face", curves, (low, 1.0), size, step))
-    if lips is not None:
+    if measurements.frames < 2:
+        return plots
+    for name, likeness in measurements.likeness.items():
+        if likeness is not None:
+            plots += _likeness_plots(name, likeness, size, step)
+    for name, lips in measurements.lips.items():
         curves = [Line(lips.opening, BLUE, "mouth"), Line(lips.loudness, ORANGE, "loudness")]
-        plots.append(draw_plot("lips", curves, (0.0, 1.0), size, step))
+        plots.append(draw_plot(f"{name}: lips", curves, (0.0, 1.0), size, step))
+        lags = list(lips.by_lag)
+        curve = [Line(list(lips.by_lag.values()), BLUE, "correlation of mouth and loudness")]
+        plots.append(draw_plot(f"{name}: lag of the mouth", curve, (-1.0, 1.0), size, step, start=lags[0]))
+    return plots
+
+
+def _likeness_plots(name: str, likeness: Likeness, size: tuple[int, int], step: float) -> list[Image.Image]:
+    scale, track = likeness.scale, likeness.track
+    count = len(track.similarity)
+    low = min(scale.strangers - 0.2, likeness.lowest)
+    curves = [
+        Line([scale.strangers] * count, GREY, "strangers"),
+        Line([scale.same] * count, ORANGE, "one person"),
+        Line(track.similarity, BLUE, "cosine with the reference"),
+        Line(track.sameness, GREEN, "same picture as the reference"),
+    ]
+    plots = [draw_plot(f"{name}: face", curves, (low, 1.0), size, step)]
+    if track.poses is not None and likeness.pose is not None:
+        edge = max(30.0, *(abs(angle) for both in likeness.pose for angle in both))
+        angles = [
+            Line([None if pose is None else pose[place] for pose in track.poses], colour, text)
+            for place, (colour, text) in enumerate(((BLUE, "yaw"), (ORANGE, "pitch"), (GREEN, "roll")))
+        ]
+        plots.append(draw_plot(f"{name}: head, degrees", angles, (-edge, edge), size, step))
     return plots
 
 

@@ -75,9 +75,10 @@ def test_report_is_written_beside_the_clip(run: Run, person: list[object], tmp_p
     assert code == 0
     content = json.loads(out)["report"]
     report = json.loads((tmp_path / "me.report.json").read_text())
-    assert len(report["face_similarity"]) == 17
-    assert "face encoder" in report["face_scale"]["encoder"]
-    assert report["pitch_reference"] == pytest.approx(140, rel=0.1)
+    likeness, voice = (report["characters"]["character1"][part] for part in ("likeness", "voice"))
+    assert len(likeness["by_frame"]["similarity"]) == 17
+    assert "face encoder" in likeness["scale"]["encoder"]
+    assert voice["pitch_reference"]["median"] == pytest.approx(140, rel=0.1)
     assert content["picture"] == "me.report.png"
     assert Image.open(tmp_path / "me.report.png").size[0] == 960
     code, _, err = run(*person, "--out", "me.mp4", "--report")
@@ -271,3 +272,26 @@ def test_weights_missing_or_damaged(run: Run, person: list[object], weights: Pat
     person[at] = damaged
     _refuses(run(*person), 2, "voice.safetensors")
     assert not (tmp_path / "clip.mp4").exists()
+
+
+def test_best_of_makes_the_seed_of_the_highest_score(run: Run, person: list[object], tmp_path: Path) -> None:
+    options = ("--best-of", 2, "--draft-steps", 1, "--seed", 5, "--report", "--json", "--face", "whole")
+    code, out, err = run(*person, *options, "--out", "me.mp4")
+    assert code == 0, err
+    assert "drafts: 2 of 2" in err
+    content, written = json.loads(out), json.loads((tmp_path / "me.best_of.json").read_text())
+    assert content["best_of"] == written
+    drafts = {draft["seed"]: draft["score"] for draft in written["drafts"]}
+    assert set(drafts) == {5, 6} and written["draft_steps"] == 1
+    assert content["seed"] == written["seed"] == max(drafts, key=lambda seed: drafts[seed])
+    tag = from_metadata(read_video(tmp_path / "me.mp4").metadata)
+    assert tag is not None and tag.seed == written["seed"]
+    assert (tmp_path / "me.report.png").is_file()
+
+
+def test_best_of_refuses_what_it_can_not_do(run: Run, person: list[object], tmp_path: Path) -> None:
+    _refuses(run(*person, "--best-of", 1), 2, "expected 2 to 64 drafts, got 1")
+    _refuses(run(*person, "--draft-steps", 4), 2, "--draft-steps: expected --best-of with it")
+    (tmp_path / "clip.best_of.json").write_text("earlier")
+    _refuses(run(*person, "--best-of", 2, "--out", "clip.mp4"), 2, "got an existing one", "best_of.json")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["clip.best_of.json"]

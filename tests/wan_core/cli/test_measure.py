@@ -24,13 +24,39 @@ def test_report_on_a_clip(run: Run, clip: Path, files: Path, weights: Path, tmp_
         *("report", clip, "--reference", files / "me.jpg", "--voice", files / "me.wav", "--weights", weights)
     )
     assert code == 0
-    assert "face: mean cosine" in out and "no independent judge" in out and "semitones" in out
+    assert "character1, face: mean cosine" in out and "no independent judge" in out and "semitones" in out
+    assert "not measured: number and size of faces" in out
     report = json.loads((tmp_path / "clip.report.json").read_text())
     assert report["frames"] == 17
-    assert abs(report["pitch_difference_semitones"]) < 1
+    person = report["characters"]["character1"]
+    assert abs(person["voice"]["pitch_difference_semitones"]) < 1
+    assert person["voice"]["similarity"] > 0.9
+    assert len(person["likeness"]["by_frame"]["similarity"]) == 17
     code, _, err = run("report", clip)
     assert (code, "got an existing one" in err) == (2, True)
     assert run("report", clip, "--overwrite")[0] == 0
+
+
+def test_named_references_are_the_same_as_plain_ones(
+    run: Run, clip: Path, files: Path, weights: Path, tmp_path: Path
+) -> None:
+    for stem, name in (("plain", ""), ("named", "character1=")):
+        given = ("--reference", f"{name}{files / 'me.jpg'}", "--voice", f"{name}{files / 'me.wav'}")
+        assert run("report", clip, *given, "--face", "whole", "--out", stem, "--weights", weights)[0] == 0
+    plain, named = ((tmp_path / f"{stem}.report.json").read_text() for stem in ("plain", "named"))
+    assert plain == named
+
+
+def test_recogniser_is_named_and_has_its_weights(run: Run, clip: Path, files: Path, tmp_path: Path) -> None:
+    report = ("report", clip, "--reference", files / "me.jpg")
+    for options, message in (
+        (("--recogniser", "best"), "expected drawn, cascade, arcface, got 'best'"),
+        (("--recogniser", "arcface"), "expected the file of weights with --recogniser arcface, got no file"),
+        (("--arcface", "w.pth"), "got drawn beside it"),
+        (("--recogniser", "arcface", "--arcface", tmp_path / "w.pth"), "w.pth"),
+    ):
+        code, _, err = run(*report, *options)
+        assert (code, message in err) == (2, True), err
 
 
 def test_report_needs_no_weights_without_a_photo(run: Run, clip: Path, tmp_path: Path) -> None:
@@ -38,7 +64,9 @@ def test_report_needs_no_weights_without_a_photo(run: Run, clip: Path, tmp_path:
         "report", clip, "--out", tmp_path / "other.png", "--json", "--weights", tmp_path / "nowhere"
     )
     assert code == 0
-    assert json.loads(out)["face_similarity"] is None
+    content = json.loads(out)
+    assert content["characters"]["clip"]["likeness"] is None
+    assert content["json"] == str(tmp_path / "other.report.json")
     assert {entry.name for entry in tmp_path.iterdir()} == {
         "clip.mp4",
         "other.report.png",

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from report_clips import LOUDNESS
 
 from wan_core.audio.codec import AudioCodec
 from wan_core.audio.config import AudioCodecConfig
@@ -14,7 +15,7 @@ from wan_core.dit.joint import JointModel
 from wan_core.identity.config import FaceEncoderConfig, IdentityConfig, ResamplerConfig
 from wan_core.identity.model import IdentityEncoder
 from wan_core.ops.key_value import KeyValueAdapter
-from wan_core.pipelines import NanoBundle, NanoDefaults
+from wan_core.pipelines import NanoBundle, NanoDefaults, load_bundle
 from wan_core.text.encoder import NanoTextConfig, NanoTextEncoder
 from wan_core.types import AudioClip
 from wan_core.vae.config import PatchVAEConfig
@@ -77,6 +78,18 @@ def make_bundle() -> NanoBundle:
 @pytest.fixture(scope="session")
 def bundle() -> NanoBundle:
     return make_bundle()
+
+
+@pytest.fixture(scope="session")
+def shipped() -> NanoBundle:
+    """Nano with its own weights."""
+    return load_bundle()
+
+
+@pytest.fixture
+def loudness() -> torch.Tensor:
+    """Of 17 frames."""
+    return torch.tensor(LOUDNESS)
 
 
 @pytest.fixture

@@ -1,0 +1,61 @@
+"""The options of `wan-r2v` that measure clips: `report`, `generate --report` and `generate --best-of`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_report_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of `report`: what a clip is compared with, and by what."""
+    command.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        metavar="NAME=PHOTO",
+        help="photo of a person, such as character1=photo.jpg; the name may be left out where there is one",
+    )
+    command.add_argument(
+        "--voice",
+        action="append",
+        default=[],
+        metavar="NAME=SOUND",
+        help="recording (or video) of the person's voice",
+    )
+    command.add_argument("--face", default="auto", metavar="WHICH", help="of the photos, as for generate")
+    command.add_argument(
+        "--recogniser",
+        default="drawn",
+        metavar="NAME",
+        help="what compares faces. drawn (default): nano's encoder where nano draws the face; cascade: nano's encoder "
+        "on faces that are found in photographs; arcface: ArcFace on faces found by insightface",
+    )
+    command.add_argument(
+        "--arcface",
+        type=Path,
+        metavar="FILE",
+        help="weights of ArcFace, recognition_arcface_ir_se50 as .pth or .safetensors",
+    )
+
+
+def add_best_of_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of best-of-N."""
+    command.add_argument(
+        "--best-of",
+        type=int,
+        metavar="N",
+        help="first try N seeds from --seed on with few steps, score likeness and lips, then make the best in full; "
+        "CLIP.best_of.json lists every seed and its score",
+    )
+    command.add_argument(
+        "--draft-steps", type=int, metavar="STEPS", help="of each try (default: 8; needs --best-of)"
+    )
+
+
+def add_report(command: argparse.ArgumentParser) -> None:
+    """Add `--report`."""
+    command.add_argument(
+        "--report",
+        action="store_true",
+        help="also write CLIP.report.png and CLIP.report.json: likeness, lips, voice",
+    )
