@@ -48,6 +48,8 @@ NANO_ONLY = {
     "voice_scale": "--voice-scale",
     "text_scale": "--text-scale",
     "report": "--report",
+    "best_of": "--best-of",
+    "draft_steps": "--draft-steps",
     "weights": "--weights",
 }
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
