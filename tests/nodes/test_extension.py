@@ -9,7 +9,13 @@ from comfy_server import PACK_NAME, ComfyServer
 
 pytestmark = pytest.mark.comfy
 
-OWN_TYPES = {"WANR2V_ADAPTER", "WANR2V_IDENTITY", "WANR2V_VOICE", "WANR2V_CHARACTER"}
+OWN_TYPES = {
+    "WANR2V_ADAPTER",
+    "WANR2V_IDENTITY",
+    "WANR2V_VOICE",
+    "WANR2V_CHARACTER",
+    "WANR2V_STRENGTH",
+}
 NATIVE_TYPES = {
     "MODEL",
     "CLIP",
