@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..wan_core.errors import InputError
-from ..wan_core.media.sound import check_voice, resample
+from ..wan_core.media import check_voice, resample
 from ..wan_core.pipelines.references import encode_faces, encode_voice, read_faces
 from ..wan_core.pipelines.request import MAX_PHOTOS
 from . import host

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .files import plan_output, write_bytes
 from .photos import Photo, read_photo
-from .sound import Sound, check_voice, read_sound, read_voice, resample
+from .sound import Sound, read_sound, resample
 from .video_file import DecodedClip, encode_video, read_video, write_video
 from .video_writer import VideoWriter, open_video
+from .voice_clip import check_voice, prepare_voice, read_voice
 
 __all__ = [
     "DecodedClip",
@@ -17,6 +18,7 @@ __all__ = [
     "encode_video",
     "open_video",
     "plan_output",
+    "prepare_voice",
     "read_photo",
     "read_sound",
     "read_video",
