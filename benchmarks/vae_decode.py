@@ -1,12 +1,13 @@
 """How long a VAE takes to decode a clip and how much memory: ours, diffusers' and ComfyUI core's, same random weights.
 
     python -m benchmarks.vae_decode [--model 2.1] [--size 208*128] [--frames 9] [--runs 3] [--threads 1]
-        [--device cpu] [--dtype float32] [--comfyui FOLDER] [--json FILE]
+        [--memory-size 480*320] [--memory-frames 17] [--device cpu] [--dtype float32] [--comfyui FOLDER] [--json FILE]
 
 The contenders decode turn by turn in one process and share the weights; the fastest run of each counts. On a CPU the
 seconds are those that this process was given, so that other programs do not count. Memory is what a process of its own
-holds at most above its weights: our stream, piece by piece, against diffusers' whole clip (untiled). ComfyUI's core is
-its VAE class, called directly; it needs its requirements in this Python, and its folder (--comfyui or COMFYUI_PATH).
+holds at most above its weights: our stream, piece by piece, against diffusers' whole clip (untiled), by default a larger
+clip than the timed one, since buffers whose size the picture does not decide are most of a small clip's. ComfyUI's core
+is its VAE class, called directly; it needs its requirements in this Python, and its folder (--comfyui or COMFYUI_PATH).
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ def random_weights(config: WanVAEConfig) -> dict[str, Tensor]:
         else torch.randn(shape, generator=generator) / max(shape[1:].numel(), 1) ** 0.5
         for key, shape in shapes.items()
     }
+
+
+def random_latents(config: WanVAEConfig, size: str, frames: int) -> Tensor:
+    """Noise for a clip of width*height pixels, (1, C, F, H, W)."""
+    width, height = (int(side) // config.spatial_stride for side in size.split("*"))
+    shape = (1, config.latent_channels, (frames - 1) // config.temporal_stride + 1, height, width)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
 def put(model: nn.Module, weights: dict[str, Tensor], place: dict[str, Any]) -> Any:
@@ -179,6 +187,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", choices=CONFIGS, default="2.1")
     parser.add_argument("--size", default="208*128", help="width*height in pixels")
     parser.add_argument("--frames", type=int, default=9)
+    parser.add_argument("--memory-size", default="480*320", help="as --size, where memory is measured")
+    parser.add_argument("--memory-frames", type=int, default=17)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -196,11 +206,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     config, device = CONFIGS[arguments.model], arguments.device
     place = {"device": device, "dtype": getattr(torch, arguments.dtype)}
-    width, height = (int(side) // config.spatial_stride for side in arguments.size.split("*"))
-    frames = (arguments.frames - 1) // config.temporal_stride + 1
-    shape = (1, config.latent_channels, frames, height, width)
-    z = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(**place)
     weights = random_weights(config)
+    if arguments.memory_of is not None:
+        arguments.size, arguments.frames = arguments.memory_size, arguments.memory_frames
+    z = random_latents(config, arguments.size, arguments.frames).to(**place)
     if arguments.memory_of == "ours":
         vae = ours(config, weights, place)
         print(

@@ -64,7 +64,7 @@ class Encoder(nn.Module):
         first, rest = Chain(layers[:split]), Chain(layers[split:])
         pieces = [
             first.run(piece, stream, places and places[: split + 1])
-            for piece in stream.pieces(stream.arrange(x))
+            for piece in stream.pieces(stream.arrange(x), is_large=True)
         ]
         return rest.run(torch.cat(pieces, dim=2), stream, places and places[split:])
 
@@ -119,13 +119,7 @@ class Decoder(nn.Module):
         Args: x: (B, C, T, H, W).   places: as `Chain.places`, None for whole pictures.
         Returns: (B, 3 patch^2, T', H', W').
         """
-        layers = self.chain().layers
-        split = len(layers) - next((i for i, layer in enumerate(layers[::-1]) if layer.changes_time), 0)
-        # Small pictures, then large ones.
-        first, rest = Chain(layers[:split]), Chain(layers[split:])
-        x = first.run(x, stream, places and places[: split + 1])
-        pieces = [rest.run(piece, stream, places and places[split:]) for piece in stream.pieces(x)]
-        return torch.cat(pieces, dim=2)
+        return torch.cat(self.chain().unfold(x, stream, places), dim=2)
 
 
 def middle_layers(width: int, operations: Operations) -> nn.ModuleList:

@@ -93,10 +93,8 @@ class ResidualBlock(LocalLayer):
     def forward(self, x: Tensor, stream: Stream) -> Tensor:
         """(B, width_in, T, H, W) to (B, width_out, T, H, W)."""
         norm1, conv1, norm2, conv2 = self.residual.values()
-        h = stream.norm_silu(cast(ChannelNorm, norm1), x)
-        h = stream.causal_conv(cast(nn.Conv3d, conv1), h)
-        h = stream.norm_silu(cast(ChannelNorm, norm2), h, is_spare=True)
-        h = stream.causal_conv(cast(nn.Conv3d, conv2), h)
+        h = stream.norm_conv(cast(ChannelNorm, norm1), cast(nn.Conv3d, conv1), x)
+        h = stream.norm_conv(cast(ChannelNorm, norm2), cast(nn.Conv3d, conv2), h, is_spare=True)
         return stream.add(h, self.shortcut(x))
 
 
@@ -115,7 +113,7 @@ class Head(LocalLayer):
     def forward(self, x: Tensor, stream: Stream) -> Tensor:
         """(B, width, T, H, W) to (B, channels, T, H, W)."""
         norm, conv = self.children()
-        return stream.causal_conv(cast(nn.Conv3d, conv), stream.norm_silu(cast(ChannelNorm, norm), x))
+        return stream.norm_conv(cast(ChannelNorm, norm), cast(nn.Conv3d, conv), x, is_spare=True)
 
 
 class Attention(nn.Module):

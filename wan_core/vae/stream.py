@@ -28,11 +28,13 @@ class Stream:
     """State of one pass, and the plain form of every operation (used for training and as the test's reference).
 
     A clip goes through a model in pieces: its first frame, then the rest in any portions. `advance` ends a piece.
-    `is_first`: the piece at hand is the first frame.
+    `is_first`: the piece at hand is the first frame.   `following`: frames that the layer at hand will be given after
+    those at hand, None where nobody knows.
     """
 
     def __init__(self) -> None:
         self.is_first = True
+        self.following: int | None = None
         self._past: dict[nn.Module, tuple[Tensor, ...]] = {}
 
     def advance(self) -> None:
@@ -53,8 +55,8 @@ class Stream:
             layer: tuple(t.to(device, non_blocking=True) for t in past) for layer, past in self._past.items()
         }
 
-    def pieces(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Cut (B, C, T, H, W) along time into what is computed at once where picture size makes memory dear."""
+    def pieces(self, x: Tensor, *, is_large: bool) -> tuple[Tensor, ...]:
+        """Cut (B, C, T, H, W) along time into what is computed at once. is_large: what follows makes no more frames."""
         return (x,)
 
     def groups(self, x: Tensor, size: int) -> tuple[Tensor, ...]:
@@ -91,12 +93,16 @@ class Stream:
 
     def norm(self, norm: ChannelNorm, x: Tensor) -> Tensor:
         """Divide (B, C, ...) by the length of its channel vectors; times the root of their width, times gamma."""
-        factor = _norm_factor(x)
+        factor = norm_factor(x)
         return (x * factor).to(x.dtype) * norm.gamma.to(x)
 
     def norm_silu(self, norm: ChannelNorm, x: Tensor, *, is_spare: bool = False) -> Tensor:
         """SiLU of the norm, (B, C, T, H, W). is_spare: nobody reads x afterwards."""
         return F.silu(self.norm(norm, x))
+
+    def norm_conv(self, norm: ChannelNorm, conv: nn.Conv3d, x: Tensor, *, is_spare: bool = False) -> Tensor:
+        """`norm_silu`, then `causal_conv`."""
+        return self.causal_conv(conv, self.norm_silu(norm, x, is_spare=is_spare))
 
     def upsample_conv(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         """Double height and width by repetition, then convolve 3 x 3 with one zero of padding; (N, C, H, W)."""
@@ -135,9 +141,9 @@ class FastStream(Stream):
             self._kernels[layer] = prepare()
         return self._kernels[layer]
 
-    def pieces(self, x: Tensor) -> tuple[Tensor, ...]:
-        """One frame at a time."""
-        return x.split(1, dim=2)
+    def pieces(self, x: Tensor, *, is_large: bool) -> tuple[Tensor, ...]:
+        """One frame at a time where memory is dear."""
+        return x.split(1, dim=2) if is_large else (x,)
 
     def groups(self, x: Tensor, size: int) -> tuple[Tensor, ...]:
         """The first frame, then `size` at a time."""
@@ -174,7 +180,7 @@ class FastStream(Stream):
 
     def norm_silu(self, norm: ChannelNorm, x: Tensor, *, is_spare: bool = False) -> Tensor:
         """As in `Stream`, in one buffer."""
-        result = torch.mul(x, _norm_factor(x), out=x if is_spare else torch.empty_like(x))
+        result = torch.mul(x, norm_factor(x), out=x if is_spare else torch.empty_like(x))
         return F.silu(result.mul_(norm.gamma.to(x)), inplace=True)
 
     def upsample_conv(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -186,7 +192,7 @@ class FastStream(Stream):
             device=x.device,
             memory_format=torch.channels_last,
         )
-        for position, kernel in enumerate(self.prepared(conv, lambda: _position_kernels(conv.weight))):
+        for position, kernel in enumerate(self.prepared(conv, lambda: position_kernels(conv.weight))):
             down, right = divmod(position, 2)
             seen = F.conv2d(x, kernel, conv.bias, padding=1)
             result[:, :, down::2, right::2] = seen[:, :, down : down + rows, right : right + columns]
@@ -209,14 +215,14 @@ class FastStream(Stream):
         return x.add_(other)
 
 
-def _norm_factor(x: Tensor) -> Tensor:
-    """Root of the width over the length of each channel vector, at least in float32; (B, 1, ...)."""
+def norm_factor(x: Tensor, axis: int = 1) -> Tensor:
+    """Root of the width over the length of each vector along an axis, which becomes 1; at least in float32."""
     precise = torch.promote_types(x.dtype, torch.float32)
-    length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=precise)
-    return x.shape[1] ** 0.5 / length.clamp_min(SMALLEST_NORM)
+    length = torch.linalg.vector_norm(x, dim=axis, keepdim=True, dtype=precise)
+    return x.shape[axis] ** 0.5 / length.clamp_min(SMALLEST_NORM)
 
 
-def _position_kernels(weight: Tensor) -> tuple[Tensor, ...]:
+def position_kernels(weight: Tensor) -> tuple[Tensor, ...]:
     """3 x 3 kernel for a doubled picture -> 2 x 2 kernels for the small one.
 
     In a doubled picture two of three neighbouring pixels in a row are the same, so their taps add up. The order is top

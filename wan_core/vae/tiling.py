@@ -98,15 +98,39 @@ class Chain:
 
         Args: places: as `places` gives them, for an x cut to the first of them; None for whole pictures.
         """
-        for number, layer in enumerate(self.layers):
-            x = layer(x, stream)
-            if places is not None:
-                before, after = places[number], places[number + 1]
-                held = Place(
-                    before.rows.times(layer.up, layer.down), before.columns.times(layer.up, layer.down)
-                )
-                x = after.of(x, held)
+        for number in range(len(self.layers)):
+            x = self._layer(number, x, stream, places)
         return x
+
+    def unfold(
+        self, x: Tensor, stream: Stream, places: Sequence[Place] | None, start: int = 0
+    ) -> list[Tensor]:
+        """As `run` from layer `start` on, where layers double the number of frames but of a clip's first.
+
+        Every frame that a layer makes goes through what follows before the next one, as far as the stream wants it.
+        Returns: the output in portions.
+        """
+        for number in range(start, len(self.layers)):
+            x = self._layer(number, x, stream, places)
+            if not self.layers[number].changes_time:
+                continue
+            is_last = not any(layer.changes_time for layer in self.layers[number + 1 :])
+            after, results, left = stream.following, list[Tensor](), x.shape[2]
+            for piece in stream.pieces(x, is_large=is_last):
+                left -= piece.shape[2]
+                stream.following = None if after is None else 2 * after + left
+                results += self.unfold(piece, stream, places, number + 1)
+            return results
+        return [x]
+
+    def _layer(self, number: int, x: Tensor, stream: Stream, places: Sequence[Place] | None) -> Tensor:
+        layer = self.layers[number]
+        x = layer(x, stream)
+        if places is None:
+            return x
+        before, after = places[number], places[number + 1]
+        held = Place(before.rows.times(layer.up, layer.down), before.columns.times(layer.up, layer.down))
+        return after.of(x, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +182,14 @@ class Tiles:
         ]
 
     def run(
-        self, step: Step, pieces: Sequence[Tensor], device: torch.device, scale: int, keep: bool
+        self,
+        step: Step,
+        pieces: Sequence[Tensor],
+        device: torch.device,
+        scale: int,
+        *,
+        keep: bool,
+        following: int | None = None,
     ) -> list[Tensor]:
         """Run pieces of a clip through every tile, one tile after the other.
 
@@ -166,12 +197,15 @@ class Tiles:
             step: runs the chain's layers on what was cut out of a piece.   pieces: (B, C, T, H, W) each.
             device: where the layers are.   scale: pixels of a piece along a side of what the chain is given.
             keep: more pieces will follow; what tiles remember waits on the CPU.
+            following: how many, where that is known and pieces are single frames.
         Returns: the result of each piece.
         """
         results: list[Tensor | None] = [None] * len(pieces)
         for tile in self._tiles:
             tile.stream.move_memory(device)
             for number, piece in enumerate(pieces):
+                if following is not None:
+                    tile.stream.following = following + len(pieces) - 1 - number
                 part = step(tile.cut(piece, scale), tile.stream, tile.places)
                 results[number] = tile.paste(part, results[number], self._height, self._width)
                 tile.stream.advance()

@@ -131,7 +131,7 @@ class WanVAE(nn.Module):
             if tiles is None:
                 height, width = (side // config.patch for side in window[0].shape[3:])
                 tiles = Tiles(self.encoder.chain(), height, width, tiling, config.spatial_stride, whole)
-            for small in tiles.run(shrink, window, self.conv1.weight.device, config.patch, keep):
+            for small in tiles.run(shrink, window, self.conv1.weight.device, config.patch, keep=keep):
                 yield self.conv1(self.encoder.finish(small, whole))
                 whole.advance()
 
@@ -147,8 +147,12 @@ class WanVAE(nn.Module):
             for piece in pieces[start : start + step]:
                 smalls.append(self.decoder.begin(self.conv2(piece), whole))
                 whole.advance()
-            keep = start + step < len(pieces)
-            for x in tiles.run(self.decoder.enlarge, smalls, sample.device, 1, keep):
+            left = max(len(pieces) - start - step, 0)
+            known = left if all(piece.shape[2] == 1 for piece in pieces) else None
+            results = tiles.run(
+                self.decoder.enlarge, smalls, sample.device, 1, keep=left > 0, following=known
+            )
+            for x in results:
                 yield unlay_patches(x, config.patch)
 
     def _video_pieces(self, video: Tensor) -> Sequence[Tensor]:

@@ -1,61 +1,70 @@
-"""Winograd's form of a convolution against the direct one in float64, and where it is chosen."""
+"""Winograd's form of a convolution against the direct one in float64."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from tiny_vae import relative_error
-from torch import nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from wan_core.vae.execution import ProcessorStream, open_stream
-from wan_core.vae.stream import FastStream, Stream
-from wan_core.vae.winograd import convolve, transform_kernel
+from wan_core.vae.winograd import Goal, Winograd, padded_size, plain_rows
 
 
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
+def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize(
-    ("batch", "channels", "made", "size", "parts", "missing"),
-    [(1, 5, 7, (9, 14), (2, 3), 0), (2, 8, 4, (8, 8), (1, 1), 2), (1, 3, 3, (1, 2), (1, 1, 1), 0)],
-)
+def convolve(picture: Tensor, kernels: Tensor, goals: list[Goal]) -> None:
+    height, width, channels = picture.shape
+    Winograd().convolve(plain_rows(picture), (height, width, channels), lambda some: kernels[:, some], goals)
+
+
+def expect(picture: Tensor, kernel: Tensor) -> Tensor:
+    """(H, W, C) and (C', C, 3, 3) to (H, W, C'), in float64."""
+    return F.conv2d(picture.movedim(2, 0)[None].double(), kernel.double(), padding=1)[0].movedim(0, 2)
+
+
+def cut(picture: Tensor, like: Tensor) -> Tensor:
+    return picture[: like.shape[0], : like.shape[1]]
+
+
+@pytest.mark.parametrize("size", [(9, 14), (8, 8), (1, 2), (21, 6)])
+@pytest.mark.parametrize(("tiles", "numbers"), [(128, 2**22), (1, 2**22), (5, 1)])
 def test_equals_the_direct_form(
-    batch: int, channels: int, made: int, size: tuple[int, int], parts: tuple[int, ...], missing: int
+    size: tuple[int, int], tiles: int, numbers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frames = [random(batch, channels, part, *size, seed=number) for number, part in enumerate(parts)]
-    weight, bias = random(made, channels, 3, 3, 3), random(made)
-    found = convolve(frames, missing, transform_kernel(weight), bias)
-    joined = F.pad(torch.cat(frames, dim=2), (0, 0, 0, 0, missing, 0)).double()
-    expected = F.conv3d(joined, weight.double(), bias.double(), padding=(0, 1, 1))
-    assert found.shape == expected.shape and relative_error(found, expected) < 3e-6
+    """In one band or many, all output channels at once or in turns; kernels that overwrite, and one that adds."""
+    monkeypatch.setattr("wan_core.vae.winograd.TILES", tiles)
+    monkeypatch.setattr("wan_core.vae.winograd.KERNEL_NUMBERS", numbers)
+    monkeypatch.setattr("wan_core.vae.winograd.LEAST_CHUNK", 3)
+    picture, kernels, bias = random(*size, 5), random(3, 7, 5, 3, 3, seed=1), random(7, seed=2)
+    before = random(*padded_size(size), 7, seed=3)
+    goals = [
+        Goal(torch.full_like(before, torch.nan), bias),
+        Goal(before.clone(), None),
+        Goal(torch.full_like(before, torch.nan), bias),
+    ]
+    convolve(picture, kernels, goals)
+    sums = [bias, cut(before, picture), bias]
+    for goal, kernel, start in zip(goals, kernels, sums, strict=True):
+        expected = expect(picture, kernel) + start.double()
+        assert relative_error(cut(goal.picture, expected), expected) < 3e-6
 
 
-def test_bands_join(monkeypatch: pytest.MonkeyPatch) -> None:
-    frames, kernel = [random(1, 4, 3, 21, 10)], transform_kernel(random(4, 4, 3, 3, 3))
-    whole = convolve(frames, 0, kernel, None)
-    monkeypatch.setattr("wan_core.vae.winograd.BAND_NUMBERS", 1)
-    assert torch.allclose(convolve(frames, 0, kernel, None), whole, atol=1e-5)
+@pytest.mark.parametrize(("made", "numbers"), [(4, 2**22), (6, 1)])
+def test_may_overwrite_what_it_reads(made: int, numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wan_core.vae.winograd.TILES", 2)
+    monkeypatch.setattr("wan_core.vae.winograd.KERNEL_NUMBERS", numbers)
+    monkeypatch.setattr("wan_core.vae.winograd.LEAST_CHUNK", 4)
+    picture, kernels = random(16, 8, made), random(1, made, made, 3, 3, seed=1)
+    expected = expect(picture, kernels[0])
+    convolve(picture, kernels, [Goal(picture, torch.zeros(made))])
+    assert relative_error(picture, expected) < 3e-6
 
 
-def test_stream_takes_it_for_wide_layers_and_remembers() -> None:
-    """Piece by piece through the chosen form, against the whole clip by PyTorch."""
-    conv = nn.Conv3d(128, 128, 3, padding=(0, 1, 1)).requires_grad_(False)
-    clip = random(1, 128, 4, 32, 32)
-    stream = ProcessorStream()
-    pieces: list[torch.Tensor] = []
-    for piece in clip.split(1, dim=2):
-        pieces.append(stream.causal_conv(conv, piece))
-        stream.advance()
-    assert stream.prepared(conv, tuple)[0].shape == (36, 3, 128, 128)
-    assert relative_error(torch.cat(pieces, dim=2), conv(F.pad(clip, (0, 0, 0, 0, 2, 0)))) < 3e-6
-
-
-def test_choice_of_the_form() -> None:
-    model = nn.Sequential(nn.Conv3d(2, 2, 3))
-    assert type(open_stream(model)) is Stream
-    with torch.no_grad():
-        assert type(open_stream(model)) is ProcessorStream
-        assert type(open_stream(model.bfloat16())) is FastStream
-        assert type(open_stream(nn.Sequential(type("Other", (nn.Conv3d,), {})(2, 2, 3)))) is Stream
+def test_writes_into_every_second_pixel() -> None:
+    picture, kernels, large = random(8, 4, 3), random(1, 5, 3, 3, 3, seed=1), torch.zeros(16, 8, 5)
+    convolve(picture, kernels, [Goal(large[1::2, 0::2], torch.ones(5))])
+    assert relative_error(large[1::2, 0::2], expect(picture, kernels[0]) + 1) < 3e-6
+    assert not large[0::2].any() and not large[:, 1::2].any()
