@@ -296,8 +296,10 @@ class WanModel(nn.Module):
         pieces = [latents.to(work), *(s.latents.to(latents.device, work) for s in streams)]
         if self.config.ndim == 1 and streams:
             pieces = [torch.cat([piece.expand(batch, -1, -1) for piece in pieces], dim=2)]
+        # Token by token in memory: every block would go through channels with steps of the whole length otherwise.
         tokens = [
-            self.patch_embedding(p).flatten(2).transpose(1, 2).float().expand(batch, -1, -1) for p in pieces
+            self.patch_embedding(p).flatten(2).transpose(1, 2).contiguous().float().expand(batch, -1, -1)
+            for p in pieces
         ]
         return tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=1), grid
 
