@@ -7,12 +7,13 @@ from typing import Any
 import torch
 
 from ..wan_core.errors import InputError
-from ..wan_core.media import check_voice, resample
+from ..wan_core.media import prepare_voice, resample
 from ..wan_core.pipelines.references import encode_faces, encode_voice, read_faces
 from ..wan_core.pipelines.request import MAX_PHOTOS
+from ..wan_core.report.voice_card import draw_voice_card
 from . import host
 from .convert import clip_from_audio, image_from_video, photos_from_image
-from .host import io
+from .host import io, ui
 from .sockets import AdapterSocket, Encoders, IdentitySocket, ReferenceTokens, VoiceSocket
 
 
@@ -76,15 +77,24 @@ class EncodeVoice(io.ComfyNode):
             ],
             outputs=[
                 VoiceSocket.Output(display_name="voice"),
-                io.String.Output(display_name="notes", tooltip="What was noticed about the clip."),
+                io.String.Output(
+                    display_name="notes", tooltip="What was noticed about the clip, and figures of the voice."
+                ),
+                io.Image.Output(
+                    display_name="card", tooltip="What was heard: voice, spectrogram, pitch, rhythm."
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, encoders: Encoders, audio: dict[str, Any] | None) -> io.NodeOutput:
         """Check and encode."""
-        clip = resample(clip_from_audio(audio, "voice"))
-        notes = check_voice(clip)
+        clip, notes = prepare_voice(resample(clip_from_audio(audio, "voice")))
         host.place(encoders.voice)
         tokens = host.intermediate(encode_voice(encoders.voice.model, clip))
-        return io.NodeOutput(ReferenceTokens(tokens, encoders.voice_layers), "\n".join(notes))
+        pixels, facts = draw_voice_card(clip, "Voice", notes)
+        card = host.intermediate(torch.from_numpy(pixels.copy())[None].float() / 255)
+        text = "\n".join((*notes, *facts.lines()))
+        return io.NodeOutput(
+            ReferenceTokens(tokens, encoders.voice_layers), text, card, ui=ui.PreviewImage(card, cls=cls)
+        )

@@ -63,6 +63,10 @@ def _run(given: list[str], console: Console) -> int:
             from .generate_wan import run_decode
 
             run_decode(options, console)
+        case "encode-voice":
+            from .voice import run_encode_voice
+
+            run_encode_voice(options, console)
         case "report":
             from .measure import run_report
 

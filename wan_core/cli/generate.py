@@ -23,14 +23,21 @@ from ..pipelines import (
     load_bundle,
 )
 from ..pipelines.best_of import BestOf, best_of_nano
+from ..pipelines.humo_request import is_humo
 from ..pipelines.likeness import NanoVoices, PersonReference
+from ..pipelines.ovi_files import is_joint
 from ..pipelines.recognisers import DrawnFaces
+from ..pipelines.voice_file import read_voice_tokens
 from ..provenance import Consent, SyntheticTag, check_consent, to_metadata
 from .arguments import parse_face, parse_named_files, parse_size
 from .console import Console
+from .generate_humo import run_generate_humo
+from .generate_ovi import run_generate_ovi
 from .generate_wan import run_generate_wan
+from .humo_options import refuse_speech_options
 from .measure import Judges, plan_report, write_report
 from .output import package_version, plan_clip
+from .ovi_options import refuse_joint_options
 from .parser import DEMO_FILE
 from .wan_options import check_options
 
@@ -72,6 +79,14 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
         OutputError: the clip can't be written.
         CheckpointError: weights are missing or damaged.
     """
+    if options.model is not None and is_joint(options.model):
+        run_generate_ovi(options, console)
+        return
+    refuse_joint_options(options)
+    if options.model is not None and is_humo(options.model):
+        run_generate_humo(options, console)
+        return
+    refuse_speech_options(options)
     check_options(options)
     if options.model is not None:
         run_generate_wan(options, console)
@@ -269,7 +284,8 @@ def _read_characters(
         # Several recordings of a person would need joining; nano reads one.
         if len(recordings) > 1:
             notes.append(f"{name}: {len(recordings)} recordings given; {recordings[0].name} is used.")
-        sound = read_voice(recordings[0]) if recordings else None
+        is_encoded = bool(recordings) and recordings[0].suffix == ".safetensors"
+        sound = read_voice(recordings[0]) if recordings and not is_encoded else None
         notes += [f"{name}: {note}" for picture in pictures for note in picture.notes]
         notes += [f"{name}: {note}" for note in (sound.notes if sound else ())]
         characters.append(
@@ -277,6 +293,7 @@ def _read_characters(
                 name=name,
                 photos=tuple(picture.pixels for picture in pictures),
                 voice=sound.clip if sound else None,
+                voice_tokens=read_voice_tokens(recordings[0]) if is_encoded else None,
                 face=face,
             )
         )

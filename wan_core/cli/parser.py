@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from ..errors import InputError
 from .report_parser import add_best_of_options, add_report, add_report_options
+from .voice_parser import add_encode_voice_options
 from .wan_parser import add_decode_options, add_wan_options
 
 DEMO_FILE = "wan_r2v_demo.mp4"
@@ -54,6 +55,10 @@ def build_parser() -> Parser:
     add_report_options(report)
     _add_output(report, "stem of the two files (default: CLIP.report)")
     _add_weights(report)
+    encode_voice = add("encode-voice", "encode the voice of a recording for generate, and draw its card")
+    add_encode_voice_options(encode_voice)
+    _add_output(encode_voice, "where the tokens go (default: SOUND.voice.safetensors here)")
+    _add_weights(encode_voice)
     decode = add("decode", "make the clip of latents that generate has saved")
     add_decode_options(decode)
     _add_output(decode, "where the clip goes (default: clip.mp4 here, or the next free number)")
@@ -92,7 +97,7 @@ def _add_generate(add: AddCommand) -> None:
         action="append",
         default=[],
         metavar="NAME=SOUND",
-        help="recording (or video) of the person speaking",
+        help="recording (or video) of the person speaking, or what encode-voice made of one",
     )
     generate.add_argument(
         "--face",

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ShapeError
+from ..identity.regions import region_weights
+from ..identity.strength import Strength, StrengthTable, resolve_strength
 from ..sampling.guard import NumberGuard
 from ..sampling.guidance import GuidanceChain
 from ..sampling.loop import StepInfo, sample
@@ -21,10 +23,12 @@ from ..text.encoder import pad_token_ids
 from ..text.prompt import parse_prompt
 from ..types import AudioClip, AVLatents
 from .bundle import NanoBundle
-from .conditions import NanoCondition, NanoDenoiser, make_conditions
+from .conditions import FaceShape, NanoCondition, NanoDenoiser, make_conditions
 from .defaults import NanoDefaults
+from .identity_file import check_identity
 from .references import encode_first_frame, encode_identity, encode_voice
 from .request import GenerateRequest, check_names
+from .voice_file import check_encoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,13 +93,23 @@ def generate(
     check_names(request.characters, prompt.characters)
     notes = list(prompt.notes) + [f"negative prompt: {note}" for note in negative.notes]
     report(Progress(stage="encode", done=0, total=1))
-    identity_tokens, voice_tokens = None, None
+    identity_tokens, voice_tokens, weights = None, None, None
     for character in request.characters:
         if character.photos:
-            identity_tokens, face_notes = encode_identity(bundle.identity, character.photos, character.face)
+            identity_tokens, face_notes = encode_identity(
+                bundle.identity, character.photos, character.face, character.detector
+            )
             notes += [f"{character.name}: {note}" for note in face_notes]
+        if character.identity is not None:
+            check_identity(character.identity, "nano", bundle.identity, character.name)
+            identity_tokens = character.identity.features.to(bundle.device)
+        if character.regions:
+            weights = region_weights(character.regions, _token_grid(bundle, settings)).to(bundle.device)
         if character.voice is not None:
             voice_tokens = encode_voice(bundle.voice, character.voice)
+        if character.voice_tokens is not None:
+            check_encoder(character.voice_tokens[1], bundle.voice, f" for {character.name}")
+            voice_tokens = character.voice_tokens[0].to(bundle.device)
     first_frame = None
     if request.first_frame is not None:
         first_frame = encode_first_frame(bundle.vae, request.first_frame, settings.native_size)
@@ -107,6 +121,7 @@ def generate(
         identity_tokens,
         voice_tokens,
         request.scales or settings.scales,
+        FaceShape(table=_strengths(request, bundle, settings), weights=weights),
     )
     report(Progress(stage="encode", done=1, total=1))
     latents = sample_clip(
@@ -195,6 +210,23 @@ def decode_clip(
         video = frames.unflatten(0, (video.shape[0], -1)).transpose(1, 2).clamp(-1.0, 1.0)
     waveform = bundle.audio.decode(latents.audio)
     return video, waveform.float().cpu()[:, : _samples(bundle, settings)]
+
+
+def _token_grid(bundle: NanoBundle, settings: NanoDefaults) -> tuple[int, int, int]:
+    """Latent frames, rows and columns of the picture's tokens."""
+    side = settings.native_size // bundle.vae.config.patch
+    frames = (settings.frames - 1) // bundle.vae.config.frames_per_latent + 1
+    patch = bundle.dit.config.video.patch_size
+    return frames // patch[0], side // patch[1], side // patch[2]
+
+
+def _strengths(request: GenerateRequest, bundle: NanoBundle, settings: NanoDefaults) -> StrengthTable | None:
+    """Strength of the face at every step and block of the picture; None where it is the same at all of them."""
+    if request.strength == Strength():
+        return None
+    sigmas = flow_sigmas(request.steps or settings.steps, settings.shift)[:-1].tolist()
+    subject = request.characters[0].name if request.characters else None
+    return resolve_strength(request.strength, sigmas, bundle.dit.config.video.num_layers, subject=subject)
 
 
 def _samples(bundle: NanoBundle, settings: NanoDefaults) -> int:

@@ -11,10 +11,15 @@ from typing import Literal
 from torch import Tensor
 
 from ..errors import InputError
+from ..identity.detectors import Detector
 from ..identity.face import FaceChoice
+from ..identity.regions import Region
+from ..identity.strength import Strength
 from ..sampling.noise import MAX_SEED
 from ..text import characters as known_names
 from ..types import AudioClip
+from .identity_file import EncodedIdentity
+from .voice_file import VoiceInfo
 
 MAX_PHOTOS: int = 8
 _NAME = re.compile(r"character[1-9]\d*")
@@ -59,21 +64,37 @@ class Character:
         photos: 0 to 8 pictures of the person, (H, W, 3) uint8 RGB each.
         videos: clips to work from as they are, (F, H, W, 3) uint8 RGB each; Bernini-R alone takes some.
         voice: a clip of the person speaking, or None.
+        voice_tokens: instead of a clip, nano's tokens of it and what they are, as `read_voice_tokens` gives them.
         face: which face of the photos: "auto" (the largest), its number from 1, or "whole" (the photo is the face).
+        detector: what finds the face.
+        identity: instead of photos, what `encode-identity` made of them.
+        regions: where and when the face acts, for models that inject it; empty for everywhere.
     """
 
     name: str
     photos: tuple[Tensor, ...] = ()
     videos: tuple[Tensor, ...] = ()
     voice: AudioClip | None = None
+    voice_tokens: tuple[Tensor, VoiceInfo] | None = None
     face: FaceChoice = "auto"
+    detector: Detector = Detector()
+    identity: EncodedIdentity | None = None
+    regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise InputError(
                 f"character name: expected character1, character2, ..., got {self.name!r}. Rename it."
             )
-        if not self.photos and not self.videos and self.voice is None:
+        if self.voice is not None and self.voice_tokens is not None:
+            raise InputError(
+                f"{self.name}: expected one voice, got a clip and a file of tokens. Give one of them."
+            )
+        if self.identity is not None and (self.photos or self.videos):
+            raise InputError(
+                f"{self.name}: expected photos or an encoded face, got both. Encode all photos together, or leave one out."
+            )
+        if not (self.photos or self.videos or self.identity or self.voice or self.voice_tokens):
             raise InputError(f"{self.name}: expected a photo or a voice clip, got neither. Give one of them.")
         if len(self.photos) > MAX_PHOTOS:
             raise InputError(
@@ -97,6 +118,7 @@ class GenerateRequest:
         has_audio: whether the result has sound.
         steps: sampling steps of each modality, None for the model's default.
         scales: None for the model's default.
+        strength: shape of the face's strength over steps and blocks; its scale multiplies that of `scales`.
     Raises:
         InputError: a value that no model could use.
     """
@@ -112,6 +134,7 @@ class GenerateRequest:
     has_audio: bool = True
     steps: int | None = None
     scales: Scales | None = None
+    strength: Strength = Strength()
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
