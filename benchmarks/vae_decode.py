@@ -5,7 +5,7 @@
 
 The contenders decode turn by turn in one process and share the weights; the fastest run of each counts. On a CPU the
 seconds are those that this process was given, so that other programs do not count. Memory is what a process of its own
-holds at most above its weights: our stream, piece by piece, against diffusers' whole clip (untiled), by default a larger
+holds at most above its weights: our stream, piece by piece, against diffusers' whole clip (untiled), by default a longer
 clip than the timed one, since buffers whose size the picture does not decide are most of a small clip's. ComfyUI's core
 is its VAE class, called directly; it needs its requirements in this Python, and its folder (--comfyui or COMFYUI_PATH).
 """
@@ -250,7 +250,9 @@ def main() -> None:
         print("ComfyUI was left out: name its folder with --comfyui or COMFYUI_PATH")
     if arguments.json is not None:
         given = {
-            key: str(value) for key, value in vars(arguments).items() if key not in ("json", "memory_of")
+            key: str(value)
+            for key, value in vars(arguments).items()
+            if key not in ("json", "memory_of", "comfyui")
         }
         arguments.json.write_text(json.dumps({**given, **row}, indent=1), encoding="utf-8")
 
