@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from .checkpoints.clip_image import load_clip_image
     from .checkpoints.load import load_dit, load_text_encoder, load_vae
     from .checkpoints.lora import Lora, apply_lora
+    from .checkpoints.mmaudio import load_audio_codec
     from .errors import WanCoreError
     from .pipelines.bundle import NanoBundle, load_bundle
     from .pipelines.generate import Result, generate
+    from .pipelines.ovi_files import OviFiles
+    from .pipelines.ovi_generate import OviResult, generate_ovi
+    from .pipelines.ovi_request import OviRequest
     from .pipelines.request import Character, GenerateRequest, Scales
     from .pipelines.wan_files import WanFiles
     from .pipelines.wan_generate import WanResult, decode_latents, generate_wan, sample_wan
@@ -30,6 +34,9 @@ __all__ = [
     "GenerateRequest",
     "Lora",
     "NanoBundle",
+    "OviFiles",
+    "OviRequest",
+    "OviResult",
     "Result",
     "Scales",
     "TokenStream",
@@ -42,7 +49,9 @@ __all__ = [
     "apply_lora",
     "decode_latents",
     "generate",
+    "generate_ovi",
     "generate_wan",
+    "load_audio_codec",
     "load_bundle",
     "load_clip_image",
     "load_dit",
@@ -60,6 +69,9 @@ _HOMES = MappingProxyType(
         "GenerateRequest": ".pipelines.request",
         "Lora": ".checkpoints.lora",
         "NanoBundle": ".pipelines.bundle",
+        "OviFiles": ".pipelines.ovi_files",
+        "OviRequest": ".pipelines.ovi_request",
+        "OviResult": ".pipelines.ovi_generate",
         "Result": ".pipelines.generate",
         "Scales": ".pipelines.request",
         "TokenStream": ".types",
@@ -72,7 +84,9 @@ _HOMES = MappingProxyType(
         "apply_lora": ".checkpoints.lora",
         "decode_latents": ".pipelines.wan_generate",
         "generate": ".pipelines.generate",
+        "generate_ovi": ".pipelines.ovi_generate",
         "generate_wan": ".pipelines.wan_generate",
+        "load_audio_codec": ".checkpoints.mmaudio",
         "load_bundle": ".pipelines.bundle",
         "load_clip_image": ".checkpoints.clip_image",
         "load_dit": ".checkpoints.load",

@@ -51,6 +51,11 @@ class MMAudioConfig:
             )
 
     @property
+    def latent_dim(self) -> int:
+        """Channels of the latents, under the name that nano's codec has for it."""
+        return self.latent_channels
+
+    @property
     def latent_samples(self) -> int:
         """Samples that one latent stands for."""
         return 2 * self.hop

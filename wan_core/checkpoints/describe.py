@@ -16,7 +16,7 @@ from .config_json import config_to_json
 from .families import detect
 from .header import Header
 from .nano import METADATA_KEY, read_part_config
-from .other_parts import CODE_PLACE, MODEL_PLACE, NANO_PLACE, find_extension, find_other_part
+from .other_parts import JOINT_PLACE, MODEL_PLACE, NANO_PLACE, find_extension, find_other_part
 from .published import Part
 from .source import Source, open_source
 from .vae_families import detect_vae
@@ -29,7 +29,7 @@ PART_TEXT: Mapping[Part, str] = {
     "CLIP": "the picture tower of CLIP ViT-H (clip_vision_h.safetensors or the .pth): --clip-vision",
     "Whisper": "whisper-large-v3 (its folder, or whisper_large_v3_encoder_fp16.safetensors): --whisper",
     "other expert": "of Wan2.2, the other expert: --model takes the high-noise file, --model-low the low-noise file",
-    "audio codec": "the audio VAE and vocoder of MMAudio, which this version does not read",
+    "audio codec": "MMAudio's VAE and vocoder for 16 kHz (v1-16.pth and best_netG.pt): --audio-vae and --vocoder",
 }
 _PLAIN = {"F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2", "I8": "int8"}
 _HINTS = (
@@ -95,7 +95,7 @@ def describe(path: Path | str) -> Description:
     needs = () if family is None else tuple(PART_TEXT[need] for need in family.needs)
     place = MODEL_PLACE
     if family is not None and "audio codec" in family.needs:
-        place = CODE_PLACE
+        place = JOINT_PLACE
     return _describe(
         header,
         name=found.family,

@@ -34,7 +34,8 @@ TEXT_PLACE = "--text-encoder on the command line, the node Load Wan Text Encoder
 CLIP_PLACE = "--clip-vision on the command line, the node Load CLIP Vision in ComfyUI"
 WHISPER_PLACE = "--whisper on the command line, the node Load Audio Encoder in ComfyUI"
 LORA_PLACE = "--lora on the command line, the node Load LoRA in ComfyUI"
-CODE_PLACE = "wan_core.load_dit in Python; no option and no node of this version"
+JOINT_PLACE = "--model on the command line, the node Load Ovi (Wan R2V) in ComfyUI"
+AUDIO_PLACE = "--audio-vae and --vocoder on the command line, the node Load MMAudio Codec (Wan R2V) in ComfyUI"
 LYNX_PLACE = "wan_core.checkpoints.lynx.load_lynx in Python; no option and no node of this version"
 NOWHERE = "nothing in this version; run it with ComfyUI's own nodes"
 
@@ -61,6 +62,16 @@ OTHER_PARTS = (
     OtherPart(name="Lynx reference adapter", keys=(r"to_k_ref\.weight$",), place=LYNX_PLACE),
     OtherPart(
         name="Lynx resampler", keys=(r"(^|\.)latents$", r"layers\.0\.0\.to_kv\.weight$"), place=LYNX_PLACE
+    ),
+    OtherPart(
+        name="audio VAE of MMAudio",
+        keys=(r"(^|\.)decoder\.mid\.attn_1\.qkv\.weight$", r"(^|\.)encoder\.learnable_gain$"),
+        place=AUDIO_PLACE,
+    ),
+    OtherPart(
+        name="vocoder of MMAudio (BigVGAN)",
+        keys=(r"(^|\.)resblocks\.0\.activations\.0\.act\.alpha$", r"(^|\.)ups\.0\.0\."),
+        place=AUDIO_PLACE,
     ),
     OtherPart(
         name="Wan VAE",

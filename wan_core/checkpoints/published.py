@@ -92,7 +92,12 @@ PUBLISHED = (
         config=replace(_LARGE_IMAGE, speech=SpeechConfig()),
         needs=("VAE 2.1", "umT5", "Whisper"),
     ),
-    Published(name="Ovi", config=_OVI, needs=("VAE 2.2", "umT5", "audio codec")),
+    Published(
+        name="Ovi",
+        config=_OVI,
+        needs=("VAE 2.2", "umT5", "audio codec"),
+        note="the headers of Ovi 1.0, Ovi 1.1 (5 s and 10 s) and DreamID-Omni are the same; only the file's name tells",
+    ),
 )
 
 

@@ -26,6 +26,7 @@ from ..pipelines.best_of import BestOf, best_of_nano
 from ..pipelines.humo_request import is_humo
 from ..pipelines.likeness import NanoVoices, PersonReference
 from ..pipelines.ovi_files import is_joint
+from ..pipelines.ovi_files import is_joint
 from ..pipelines.recognisers import DrawnFaces
 from ..pipelines.voice_file import read_voice_tokens
 from ..provenance import Consent, SyntheticTag, check_consent, to_metadata
@@ -33,10 +34,12 @@ from .arguments import parse_face, parse_named_files, parse_size
 from .console import Console
 from .generate_humo import run_generate_humo
 from .generate_ovi import run_generate_ovi
+from .generate_ovi import run_generate_ovi
 from .generate_wan import run_generate_wan
 from .humo_options import refuse_speech_options
 from .measure import Judges, plan_report, write_report
 from .output import package_version, plan_clip
+from .ovi_options import refuse_joint_options
 from .ovi_options import refuse_joint_options
 from .parser import DEMO_FILE
 from .wan_options import check_options
@@ -87,6 +90,10 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
         run_generate_humo(options, console)
         return
     refuse_speech_options(options)
+    if options.model is not None and is_joint(options.model):
+        run_generate_ovi(options, console)
+        return
+    refuse_joint_options(options)
     check_options(options)
     if options.model is not None:
         run_generate_wan(options, console)

@@ -14,7 +14,7 @@ from .console import Console
 
 TAGGED, UNTAGGED = 0, 1
 #: Endings of the files that `inspect` opens.
-OPENED = (".safetensors", ".safetensors.index.json", ".gguf", ".pth")
+OPENED = (".safetensors", ".safetensors.index.json", ".gguf", ".pth", ".pt")
 
 
 def run_inspect(options: argparse.Namespace, console: Console) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .ovi_parser import add_ovi_options
+
 
 def add_wan_options(command: argparse.ArgumentParser) -> None:
     """Add the options of `generate` for a Wan2.1 or Wan2.2 model."""
@@ -45,6 +47,7 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
         "--dtype", metavar="NAME", help="float32, bfloat16 or float16 (default: bfloat16, on the CPU float32)"
     )
     group.add_argument("--safe", action="store_true", help="repeat a step that gives NaN in float32")
+    add_ovi_options(command)
 
 
 def add_decode_options(command: argparse.ArgumentParser) -> None:

@@ -80,7 +80,7 @@ def encode_video(
     """Encode a clip as the bytes of an MP4 file; arguments and errors as `write_video`."""
     frames = to_frames(video)
     rate = frame_rate(fps)
-    sound = None if audio is None else _fit_sound(audio, len(frames) / rate)
+    sound = None if audio is None else sound_track(audio)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"movflags": "+use_metadata_tags"}) as opened:
         container = cast(OutputContainer, opened)
@@ -91,12 +91,9 @@ def encode_video(
         for number, frame in enumerate(frames):
             encode_frame(container, picture_stream, frame, number)
             if sound is not None and sound_stream is not None:
-                due = min(len(sound), round((number + 1) / rate * AAC_RATE))
-                while written < due:
-                    _encode_sound(
-                        container, sound_stream, sound[written : min(written + _AAC_FRAME, due)], written
-                    )
-                    written = min(written + _AAC_FRAME, due)
+                due = round((number + 1) / rate * AAC_RATE)
+                encode_sound(container, sound_stream, sound, written, due)
+                written = due
         for stream in (picture_stream, sound_stream):
             if stream is not None:
                 container.mux(stream.encode(None))
@@ -174,17 +171,19 @@ def to_frames(video: Tensor) -> NDArray[np.uint8]:
     return ((clip.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).contiguous().numpy()
 
 
-def _fit_sound(audio: AudioClip, seconds: Fraction) -> NDArray[np.float32]:
-    """Sound as mono at the AAC rate, exactly as long as the picture."""
+def sound_track(audio: AudioClip) -> NDArray[np.float32]:
+    """Sound as mono at the AAC rate, in [-1, 1].
+
+    Raises:
+        InputError: samples that are not finite, or none.
+    """
     bad = int((~torch.isfinite(audio.waveform)).sum())
     if bad:
         raise InputError(
             f"audio: expected finite samples, got {bad} that are not. Sample again with another seed."
         )
     mono = resample(AudioClip(audio.waveform.detach().float().cpu(), audio.sample_rate), AAC_RATE).waveform[0]
-    length = round(seconds * AAC_RATE)
-    fitted = functional.pad(mono[:length], (0, max(0, length - mono.shape[0])))
-    return fitted.clamp(-1, 1).numpy()
+    return mono.clamp(-1, 1).numpy()
 
 
 def add_streams(
@@ -225,7 +224,17 @@ def encode_frame(
     container.mux(stream.encode(frame))
 
 
-def _encode_sound(
+def encode_sound(
+    container: OutputContainer, stream: AudioStream, sound: NDArray[np.float32], start: int, end: int
+) -> None:
+    """Encode samples from `start` to `end` of a sound track; silence beyond its end."""
+    piece = sound[start:end]
+    piece = np.pad(piece, (0, end - start - len(piece)))
+    for begin in range(0, len(piece), _AAC_FRAME):
+        _encode_samples(container, stream, piece[begin : begin + _AAC_FRAME], start + begin)
+
+
+def _encode_samples(
     container: OutputContainer, stream: AudioStream, samples: NDArray[np.float32], start: int
 ) -> None:
     frame = AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")

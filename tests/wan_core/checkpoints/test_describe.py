@@ -72,7 +72,7 @@ def test_published_files_at_true_size(
     assert found.file_bytes == (tmp_path / file).stat().st_size > 2 * found.parameters
     assert ("expert" in name) == (found.note is not None and "expert" in found.note)
     assert len(found.rejected) == len(PUBLISHED) - 1
-    assert ("--model" in found.place) == (family != "Ovi")
+    assert "--model" in found.place and ("Load Ovi" in found.place) == (family == "Ovi")
 
 
 def test_quantisation_in_words(tmp_path: Path) -> None:

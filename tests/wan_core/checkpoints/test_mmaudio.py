@@ -7,6 +7,7 @@ import torch
 from tiny_mmaudio import HEADERS, codec_states, write_codec, write_codec_safetensors
 
 from wan_core.audio.mmaudio import MMAudioCodec, MMAudioConfig
+from wan_core.checkpoints.describe import describe
 from wan_core.checkpoints.header import Header, TensorInfo
 from wan_core.checkpoints.mmaudio import compare, load_audio_codec, plain_names
 from wan_core.errors import CheckpointMismatchError, UnknownCheckpointError
@@ -33,6 +34,12 @@ def test_both_layouts_give_the_same_codec(tmp_path: Path) -> None:
     second = load_audio_codec(*write_codec_safetensors(tmp_path))
     stored = second.state_dict()
     assert all(torch.equal(tensor, stored[name]) for name, tensor in first.state_dict().items())
+
+
+def test_inspect_knows_both_files(tmp_path: Path) -> None:
+    vae, vocoder = (describe(path) for path in write_codec(tmp_path))
+    assert vae.model == "audio VAE of MMAudio" and vocoder.model == "vocoder of MMAudio (BigVGAN)"
+    assert "--audio-vae and --vocoder" in vae.place and vae.place == vocoder.place
 
 
 def test_files_of_another_kind_or_in_the_wrong_order(tmp_path: Path) -> None:

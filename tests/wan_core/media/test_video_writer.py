@@ -9,6 +9,8 @@ import torch
 
 from wan_core.errors import InputError, OutputError
 from wan_core.media import open_video, read_video, video_writer, write_video
+from wan_core.media.sound import read_sound
+from wan_core.types import AudioClip
 
 
 def clip(frames: int = 6, height: int = 33, width: int = 48) -> torch.Tensor:
@@ -27,6 +29,23 @@ def test_same_file_as_at_once(tmp_path: Path) -> None:
     once, parts = (read_video(tmp_path / f"{name}.mp4") for name in ("once", "parts"))
     assert torch.equal(once.frames, parts.frames)
     assert (once.fps, parts.fps, parts.metadata["comment"]) == (16, 16, "made by a test")
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0])
+def test_sound_is_as_long_as_the_picture(tmp_path: Path, seconds: float) -> None:
+    """Six frames at 8 a second are 0.75 s: the shorter sound is filled with silence, the longer one is cut."""
+    tone = 0.5 * torch.sin(torch.arange(round(seconds * 16000)) * 0.2)[None]
+    audio = AudioClip(tone, 16000)
+    write_video(tmp_path / "once.mp4", clip(), 8, audio)
+    with open_video(tmp_path / "parts.mp4", 8, audio=audio) as writer:
+        for part in clip().split((1, 5), dim=1):
+            writer.add(part[None])
+    once, parts = (read_sound(tmp_path / f"{name}.mp4").clip.waveform for name in ("once", "parts"))
+    assert torch.equal(once, parts) and abs(parts.shape[1] / 16000 - 0.75) < 1024 / 16000
+    heard = parts[0, : round(min(seconds, 0.7) * 16000)]
+    assert float(heard.std()) > 0.2
+    with pytest.raises(InputError, match="expected finite samples"):
+        write_video(tmp_path / "bad.mp4", clip(), 8, AudioClip(tone * float("nan"), 16000))
 
 
 def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path: Path) -> None:

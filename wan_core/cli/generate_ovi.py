@@ -1,0 +1,140 @@
+"""`wan-r2v generate --model` with a joint model: a clip with sound from Ovi or DreamID-Omni."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+import wave
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError, WanCoreError
+from ..media import open_video, write_bytes
+from ..pipelines.generate import Progress
+from ..pipelines.ovi_family import FPS
+from ..pipelines.ovi_generate import OviPlan, decode_frames, decode_sound, plan_ovi, sample_ovi
+from ..pipelines.wan_family import TI2V
+from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes
+from ..provenance import SyntheticTag, check_consent, to_metadata
+from ..types import AudioClip, AVLatents
+from .console import Console
+from .output import package_version, plan_clip
+from .ovi_options import read_ovi_files, read_ovi_request, refuse_other_options
+from .wan_options import read_execution
+
+LATENTS_SUFFIX, SOUND_SUFFIX = ".latents.safetensors", ".sound.wav"
+
+
+def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
+    """Make the clip that the options describe, and say what was made.
+
+    Args:
+        options: of `parser.build_parser`, with a joint model.
+        console: where to say it.
+    Raises:
+        InputError: something given can't be used, or it does not fit into the memory.
+        CheckpointError: a file is missing, damaged or of another model.
+        OutputError: the clip can't be written; latents and sound are kept, and the text says where.
+    """
+    refuse_other_options(options)
+    consent = check_consent(options.consent, bool(options.reference or options.voice))
+    output = plan_clip(options.output, "clip.mp4", overwrite=options.overwrite)
+    request, notes = read_ovi_request(options)
+    plan = plan_ovi(request, read_ovi_files(options), read_execution(options))
+    for line in _announce(plan):
+        console.note(line)
+    started = time.monotonic()
+    bar = console.bar()
+
+    def show(progress: Progress) -> None:
+        bar.update(progress.stage, progress.done, progress.total)
+
+    latents, more = sample_ovi(plan, show)
+    family = plan.model.family
+    tag = SyntheticTag(model=family.name, consent=consent, seed=request.seed, version=package_version())
+    audio: AudioClip | None = None
+    try:
+        audio = decode_sound(plan, latents) if options.audio is not False else None
+        with open_video(
+            output, FPS, audio=audio, metadata=to_metadata(tag), overwrite=options.overwrite
+        ) as writer:
+            for chunk in decode_frames(plan, latents, show):
+                writer.add(chunk)
+    except BaseException as error:
+        remedy = _keep(plan, latents, audio, output)
+        if isinstance(error, WanCoreError):
+            raise type(error)(f"{error} {remedy}") from error
+        if isinstance(error, Exception):
+            raise OutputError(
+                f"clip: expected to decode and write it, got {type(error).__name__}: {error}. {remedy}"
+            ) from error
+        console.note(remedy)
+        raise
+    height, width = writer.size or (0, 0)
+    content: dict[str, Any] = {
+        "output": str(writer.path),
+        "frames": writer.frames,
+        "width": width,
+        "height": height,
+        "fps": FPS,
+        "has_audio": audio is not None,
+        "model": family.name,
+        "seed": request.seed,
+        "licences": list(plan.model.licences),
+        "seconds": round(time.monotonic() - started, 3),
+        "notes": [*notes, *more],
+    }
+    sound = "without sound" if audio is None else "with sound"
+    lines = [
+        f"made {writer.path}: {writer.frames} frames of {width}x{height} at {FPS} a second with {family.name}, "
+        f"{sound}, in {content['seconds']:.1f} s",
+        "the file carries a tag that says it is synthetic.",
+        *(f"note: {note}" for note in content["notes"]),
+    ]
+    console.show(lines, content)
+
+
+def _announce(plan: OviPlan) -> list[str]:
+    """What is about to be done, before the first weight is read."""
+    settings = plan.settings
+    scales = f"guidance {settings.guidance[0]:g} (picture) and {settings.guidance[1]:g} (sound)"
+    if settings.family.takes_references:
+        faces, voices = settings.reference_guidance
+        scales += f", of faces {faces:g}, of voices {voices:g}"
+    return [
+        f"{settings.family.name}: {settings.frames} frames of {settings.size[0]}x{settings.size[1]} at {FPS} a second "
+        f"with sound, {settings.steps} steps of {settings.solver}, shift {settings.shift:g}, {scales}",
+        *(f"licence: {text}" for text in plan.model.licences),
+        *plan.memory.lines(),
+    ]
+
+
+def _keep(plan: OviPlan, latents: AVLatents, audio: AudioClip | None, output: Path) -> str:
+    """Save what was made beside the clip, or in the system's folder for temporary files; returns what to do with it."""
+    info = LatentsInfo(family=TI2V.name, seed=plan.request.seed)
+    kept = _save(output, LATENTS_SUFFIX, latents_to_bytes(latents.video, info))
+    text = f"The sampled picture is in {kept}: decode it with `wan-r2v decode {kept} --vae {plan.model.vae}`."
+    if audio is None:
+        return text
+    return f"{text} The sound is in {_save(output, SOUND_SUFFIX, _wave_bytes(audio))}."
+
+
+def _save(output: Path, suffix: str, data: bytes) -> Path:
+    name = f"{output.stem}{suffix}"
+    try:
+        return write_bytes(output.with_name(name), data)
+    except OutputError:
+        return write_bytes(Path(tempfile.gettempdir()) / name, data)
+
+
+def _wave_bytes(clip: AudioClip) -> bytes:
+    """A mono WAV file of 16 bits."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(clip.sample_rate)
+        file.writeframes((clip.waveform[0].clamp(-1, 1) * 32767).round().short().numpy().tobytes())
+    return buffer.getvalue()

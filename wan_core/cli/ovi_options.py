@@ -1,0 +1,140 @@
+"""What the options of `wan-r2v generate` mean for the joint models, Ovi and DreamID-Omni."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..errors import InputError
+from ..media import read_photo
+from ..media.sound import read_sound
+from ..pipelines.ovi_files import OviFiles
+from ..pipelines.ovi_request import OviRequest
+from ..pipelines.request import Character
+from .arguments import parse_face, parse_named_files, parse_size
+from .wan_options import parse_guidance
+
+#: Options that only a joint model understands, and those that it does not: attribute -> option.
+JOINT_ONLY = {
+    "audio_vae": "--audio-vae",
+    "vocoder": "--vocoder",
+    "variant": "--variant",
+    "voice_span": "--voice-span",
+    "negative_sound": "--negative-sound",
+}
+NOT_JOINT = {
+    "model_low": "--model-low",
+    "clip_vision": "--clip-vision",
+    "lora": "--lora",
+    "lora_high": "--lora-high",
+    "lora_low": "--lora-low",
+    "guidance_rule": "--guidance-rule",
+    "guidance_interval": "--guidance-interval",
+    "preset": "--preset",
+    "last_frame": "--last-frame",
+    "identity_scale": "--identity-scale",
+    "identity_preset": "--identity-preset",
+    "identity_slider": "--identity-slider",
+    "identity_window": "--identity-window",
+    "region": "--region",
+    "detector": "--detector",
+    "detector_model": "--detector-model",
+    "voice_scale": "--voice-scale",
+    "text_scale": "--text-scale",
+    "shot_type": "--shot-type",
+    "report": "--report",
+    "best_of": "--best-of",
+    "draft_steps": "--draft-steps",
+    "weights": "--weights",
+}
+
+
+def refuse_joint_options(options: argparse.Namespace) -> None:
+    """Refuse what only a joint model understands.
+
+    Raises: InputError: one was given.
+    """
+    for name, option in JOINT_ONLY.items():
+        if getattr(options, name) is not None:
+            raise InputError(
+                f"{option}: expected it with Ovi or DreamID-Omni alone, got it with another model. Leave it out."
+            )
+
+
+def refuse_other_options(options: argparse.Namespace) -> None:
+    """Refuse what a joint model does not understand.
+
+    Raises: InputError: one was given.
+    """
+    for name, option in NOT_JOINT.items():
+        value = getattr(options, name)
+        if value is not None and value is not False and value != []:
+            raise InputError(f"{option}: expected none with Ovi and DreamID-Omni, got one. Leave it out.")
+
+
+def read_ovi_files(options: argparse.Namespace) -> OviFiles:
+    """Files that the options name."""
+    return OviFiles(
+        model=options.model,
+        vae=options.vae,
+        text_encoder=options.text_encoder,
+        tokenizer=options.tokenizer,
+        audio_vae=options.audio_vae,
+        vocoder=options.vocoder,
+        variant=options.variant,
+    )
+
+
+def read_ovi_request(options: argparse.Namespace) -> tuple[OviRequest, list[str]]:
+    """The request that the options describe, and notes about how photos and recordings were read.
+
+    Raises: InputError: something given can't be used.
+    """
+    characters, notes = _read_characters(options)
+    first_frame = None
+    if options.first_frame is not None:
+        picture = read_photo(options.first_frame)
+        first_frame = picture.pixels
+        notes += picture.notes
+    request = OviRequest(
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+        negative_sound=options.negative_sound,
+        characters=characters,
+        first_frame=first_frame,
+        size=None if options.size is None else parse_size(options.size),
+        frames=options.frames,
+        duration=options.duration,
+        seed=options.seed,
+        steps=options.steps,
+        shift=options.shift,
+        solver=options.solver,
+        guidance=parse_guidance(options.guidance),
+        voice_span=options.voice_span or "best",
+    )
+    return request, notes
+
+
+def _read_characters(options: argparse.Namespace) -> tuple[tuple[Character, ...], list[str]]:
+    """Photos and whole recordings; which second of a recording counts is decided later."""
+    photos = parse_named_files("--reference", options.reference)
+    voices = parse_named_files("--voice", options.voice)
+    face = parse_face(options.face or "auto")
+    characters: list[Character] = []
+    notes: list[str] = []
+    for name in dict.fromkeys((*photos, *voices)):
+        pictures = [read_photo(path) for path in photos.get(name, [])]
+        recordings = voices.get(name, [])
+        if len(recordings) > 1:
+            notes.append(f"{name}: {len(recordings)} recordings given; {recordings[0].name} is used.")
+        sound = read_sound(recordings[0]) if recordings else None
+        told = [note for read in (*pictures, sound) if read is not None for note in read.notes]
+        notes += [f"{name}: {note}" for note in told]
+        characters.append(
+            Character(
+                name=name,
+                photos=tuple(picture.pixels for picture in pictures),
+                voice=None if sound is None else sound.clip,
+                face=face,
+            )
+        )
+    return tuple(characters), notes
