@@ -17,10 +17,15 @@ from .config import SpeechConfig, WanConfig
 
 
 class SpeechKeys(NamedTuple):
-    """Keys and values of speech for one block, (B or 1, windows + 1, heads, tokens, head_dim); the last is silence."""
+    """Keys and values of speech for one block, (B or 1, windows, heads, tokens, head_dim).
+
+    silent_key, silent_value: those of a silent window, (B or 1, 1, heads, tokens, head_dim).
+    """
 
     key: Tensor
     value: Tensor
+    silent_key: Tensor
+    silent_value: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,7 +40,7 @@ class PreparedSpeech:
     @property
     def nbytes(self) -> int:
         """Memory of all keys and values, in bytes."""
-        return sum(keys.key.nbytes + keys.value.nbytes for keys in self.blocks)
+        return sum(part.nbytes for keys in self.blocks for part in keys)
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -43,6 +48,14 @@ class PreparedSpeech:
         """Return the same elsewhere or in another dtype."""
         moved = [SpeechKeys(*(part.to(device=device, dtype=dtype) for part in keys)) for keys in self.blocks]
         return PreparedSpeech(blocks=tuple(moved))
+
+    def cut(self, start: int, stop: int) -> PreparedSpeech:
+        """What latent frames from start to stop hear; shares the memory."""
+        pieces = [
+            keys._replace(key=keys.key[:, start:stop], value=keys.value[:, start:stop])
+            for keys in self.blocks
+        ]
+        return PreparedSpeech(blocks=tuple(pieces))
 
 
 class SpeechProjection(nn.Module):
@@ -132,13 +145,14 @@ class SpeechAttention(nn.Module):
         )
 
     def read(self, tokens: Tensor) -> SpeechKeys:
-        """Keys and values of tokens (B, F, tokens, width), those of silence last."""
+        """Keys and values of tokens (B, F + 1, tokens, width), of which the last are those of silence."""
         layers = self.audio_cross_attn
 
         def heads(x: Tensor) -> Tensor:
             return x.unflatten(-1, (self.num_heads, -1)).transpose(2, 3)
 
-        return SpeechKeys(heads(layers.norm_k(layers.k(tokens))), heads(layers.v(tokens)))
+        key, value = heads(layers.norm_k(layers.k(tokens))), heads(layers.v(tokens))
+        return SpeechKeys(key[:, :-1], value[:, :-1], key[:, -1:], value[:, -1:])
 
     def forward(self, x: Tensor, keys: SpeechKeys, cells: int) -> Tensor:
         """Attend.
@@ -150,7 +164,7 @@ class SpeechAttention(nn.Module):
         Raises: ShapeError: more windows than frames, or tokens that are no whole frames.
         """
         batch, length, _ = x.shape
-        frames, known = length // cells, keys.key.shape[1] - 1
+        frames, known = length // cells, keys.key.shape[1]
         if length % cells or known > frames or keys.key.shape[0] not in (1, batch):
             raise ShapeError(
                 f"speech: expected at most {frames} windows for batch {batch} or 1 and references of the clip's size, "
@@ -160,7 +174,8 @@ class SpeechAttention(nn.Module):
         layers = self.audio_cross_attn
         query = layers.norm_q(layers.q(self.norm1_audio(x)))
         query = split_heads(query.view(batch * frames, cells, -1), self.num_heads)
-        key, value = (_per_frame(part, batch, frames) for part in keys)
+        key = _per_frame(keys.key, keys.silent_key, batch, frames)
+        value = _per_frame(keys.value, keys.silent_value, batch, frames)
         return layers.o(merge_heads(attend(query, key, value)).view(batch, length, -1))
 
 
@@ -194,8 +209,7 @@ def no_windows(config: WanConfig, device: torch.device, dtype: torch.dtype) -> T
     return torch.zeros(1, 0, own.window, own.groups, own.features, device=device, dtype=dtype)
 
 
-def _per_frame(part: Tensor, batch: int, frames: int) -> Tensor:
+def _per_frame(known: Tensor, silent: Tensor, batch: int, frames: int) -> Tensor:
     """One entry a frame, (B * frames, heads, tokens, head_dim), silence after the known ones."""
-    known = part.shape[1] - 1
-    filled = torch.cat((part[:, :-1], part[:, -1:].expand(-1, frames - known, -1, -1, -1)), dim=1)
+    filled = torch.cat((known, silent.expand(-1, frames - known.shape[1], -1, -1, -1)), dim=1)
     return filled.expand(batch, -1, -1, -1, -1).flatten(0, 1)

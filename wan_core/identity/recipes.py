@@ -49,7 +49,8 @@ class Recipe:
     """A guidance chain.
 
     Sets of references are named "nobody" and "face" (Lynx: `LynxPrepared`), "nobody" and "subjects" (Phantom:
-    `PhantomStreams`), "none", "video", "images" and "every" (Bernini-R: `BerniniStreams`; "none" is no stream).
+    `PhantomStreams`), "none", "video", "images" and "every" (Bernini-R: `BerniniStreams`; "none" is no stream),
+    "nobody", "picture", "speech" and "both" (HuMo).
 
     Attributes:
         base: first evaluation.   steps: the terms, in order.
@@ -167,3 +168,63 @@ def choose_bernini_mode(videos: int, images: int) -> BerniniMode:
     if videos:
         return "rv2v" if images else "v2v"
     return "r2v_apg" if images else "t2v"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HumoScales:
+    """Scales of HuMo's guidance.
+
+    Attributes:
+        text, speech: of the prompt and of the speech.   picture: of the references; None where the prompt's term has
+            them already (17B).
+        late_text: of the prompt from the change on, None for no change.   change: sigma (shown timestep / 1000) above
+            which `text` holds, and the references are in the base of the chain too.
+    """
+
+    text: float
+    speech: float
+    picture: float | None = None
+    late_text: float | None = None
+    change: float = 0.98
+
+
+#: Source: Phantom-video/HuMo@17094e9 humo/configs/inference/generate.yaml, generate_1_7B.yaml; humo/generate.py
+#: forward_tia (the 2.0 that is taken off late).
+HUMO_LARGE = HumoScales(text=5.0, speech=5.5, late_text=3.0)
+HUMO_SMALL = HumoScales(text=7.5, speech=7.5, picture=4.0)
+
+
+def humo_recipe(scales: HumoScales, *, has_picture: bool) -> Recipe:
+    """Guidance of HuMo; its sets of references are "nobody", "picture" (silent), "speech" (nobody seen), "both".
+
+    With pictures, 17B has them in every term but the base, and in the base too while the noise is strong; 1.7B adds
+    speech first and the pictures last.
+
+    Args: scales: of the chain; which chain it is follows from `picture`.   has_picture: whether there are references.
+    Source: Phantom-video/HuMo@17094e9 humo/generate.py, humo/generate_1_7B.py, forward_tia and forward_ta.
+    """
+    nobody, spoken = Evaluation("negative", "nobody"), Evaluation("positive", "speech")
+    text = Evaluation("positive", "nobody")
+    if not has_picture or scales.picture is not None:
+        steps = [RecipeStep(text, scales.text), RecipeStep(spoken, scales.speech)]
+        if has_picture and scales.picture is not None:
+            steps.append(RecipeStep(Evaluation("positive", "both"), scales.picture))
+        return Recipe(base=nobody, steps=tuple(steps))
+    seen, prompted = Evaluation("negative", "picture"), Evaluation("positive", "picture")
+    late_text = scales.text if scales.late_text is None else scales.late_text
+
+    def early(scale: float) -> Callable[[float], float]:
+        return lambda sigma: scale if sigma > scales.change else 0.0
+
+    def late(sigma: float) -> float:
+        return 0.0 if sigma > scales.change else late_text
+
+    return Recipe(
+        base=nobody,
+        steps=(
+            RecipeStep(seen, early(1.0)),
+            RecipeStep(prompted, early(scales.text)),
+            RecipeStep(prompted, late, baseline=nobody),
+            RecipeStep(Evaluation("positive", "both"), scales.speech),
+        ),
+    )

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..identity.recipes import Recipe
 from ..identity.strength import StrengthTable, resolve_strength
 from .memory_plan import MemoryPlan, plan_memory
+from .wan_family import SPEECH_FAMILIES
 from .wan_files import FoundModel, WanFiles, find_model
 from .wan_guidance import choose_recipe
 from .wan_methods import suggested_method
@@ -93,6 +94,10 @@ def plan_wan(request: WanRequest, files: WanFiles, options: WanOptions | None = 
     """
     options = options or WanOptions()
     model = find_model(files)
+    if model.family in SPEECH_FAMILIES:
+        raise InputError(
+            f"speech: expected a recording for {model.family.name}, got a request without one. Use plan_humo."
+        )
     settings = resolve(request, model.family, suggested_method(files.model))
     size = target_size(model.family, settings.size, request.first_frame)
     strengths = plan_strengths(request, model, settings)
