@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import comfy.model_management
@@ -12,18 +12,44 @@ import comfy.utils
 import latent_preview
 from torch import Tensor
 
-from ...wan_core.sampling.guidance import GuidanceChain, blend
+from ...wan_core.sampling.guidance import MODALITIES, GuidanceChain, GuidanceRun, Modality
+from ...wan_core.sampling.guidance_rules import PlainSum
 
 PREVIEW_WIDTH = 256
+#: A sigma of the schedule is found again in spite of rounding.
+NEAR = 1 + 1e-5
 
 
 class ChainGuider(comfy.samplers.CFGGuider):
-    """Guidance chain for core's samplers: conditions by name, with scales of their own for picture and sound."""
+    """Guidance chain for core's samplers: conditions by name, with scales of their own for picture and sound.
+
+    Windows, rules and lists of scales count the steps of the schedule that core was given. A sampler that evaluates
+    several times in a step goes on from what the rule remembered of the step before.
+    """
 
     def set_chain(self, chain: GuidanceChain[str], conditionings: Mapping[str, Any]) -> None:
         """Set the chain over the names of `conditionings` (CONDITIONING each)."""
         self.chain = chain
         self.inner_set_conds(dict(conditionings))
+
+    def sample(
+        self,
+        noise: Tensor,
+        latent_image: Tensor,
+        sampler: Any,
+        sigmas: Tensor,
+        denoise_mask: Tensor | None = None,
+        callback: Any = None,
+        disable_pbar: bool = False,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Run core's sampling; arguments are core's."""
+        self._sigmas: list[float] = sigmas.tolist()
+        self._index = -1
+        self._run = self._before = self.chain.start()
+        return super().sample(
+            noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed
+        )
 
     def predict_noise(
         self,
@@ -32,19 +58,46 @@ class ChainGuider(comfy.samplers.CFGGuider):
         model_options: dict[str, Any] | None = None,
         seed: int | None = None,
     ) -> Tensor:
-        """Blend the clean samples that the conditions predict; conditions that weigh nothing are not evaluated."""
+        """Guided clean sample; conditions that the chain does not need at a step are not evaluated."""
         sigma = float(timestep[0])
-        weights = [w for w in self.chain.weights(0, sigma, sigma) if w.video or w.audio]
-        conds = [self.conds[weight.condition] for weight in weights]
-        results = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options or {})
-        packed = conds[0][0]["model_conds"].get("latent_shapes")
-        if packed is None:
-            return blend([(weight.video, result) for weight, result in zip(weights, results, strict=True)])
-        shapes = packed.cond
-        parts = [comfy.utils.unpack_latents(result, shapes) for result in results]
-        video = blend([(weight.video, part[0]) for weight, part in zip(weights, parts, strict=True)])
-        audio = blend([(weight.audio, part[1]) for weight, part in zip(weights, parts, strict=True)])
-        return comfy.utils.pack_latents([video, audio])[0]
+        index = sum(sigma <= start * NEAR for start in self._sigmas[1:-1])
+        if index != self._index:
+            self._index, self._before = index, self._run
+        self._run = run = self._before.copy()
+        any_conds: Any = self.conds[self.chain.conditions[0]]
+        packed = any_conds[0]["model_conds"].get("latent_shapes")
+        latents = [x] if packed is None else comfy.utils.unpack_latents(x, packed.cond)
+        planned = run.plan(index, (sigma, sigma), (True, packed is not None), (index, index))
+        conds = [self.conds[own.condition] for own in planned]
+        cleans: Sequence[Tensor] = ()
+        if conds:
+            cleans = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options or {})
+        parts = [
+            [each] if packed is None else comfy.utils.unpack_latents(each, packed.cond) for each in cleans
+        ]
+        made = list[Tensor]()
+        for number, (modality, latent) in enumerate(zip(MODALITIES, latents, strict=False)):
+            own = {
+                each.place: part[number]
+                for each, part in zip(planned, parts, strict=True)
+                if (each.wants_video, each.wants_audio)[number]
+            }
+            made.append(self._combine(run, modality, latent, sigma, own))
+        return made[0] if packed is None else comfy.utils.pack_latents(made)[0]
+
+    def _combine(
+        self,
+        run: GuidanceRun[str],
+        modality: Modality,
+        latents: Tensor,
+        sigma: float,
+        cleans: dict[int, Tensor],
+    ) -> Tensor:
+        """One clean sample of a modality. The plain sum is the same for clean samples as for velocities."""
+        if isinstance(self.chain.rule, PlainSum):
+            return run.combine(modality, cleans, latents)
+        velocities = {place: (latents - clean) / sigma for place, clean in cleans.items()}
+        return latents - sigma * run.combine(modality, velocities, latents)
 
 
 def make_callback(
