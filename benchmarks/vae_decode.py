@@ -6,8 +6,8 @@
 The contenders decode turn by turn in one process and share the weights; the fastest run of each counts. On a CPU the
 seconds are those that this process was given, so that other programs do not count. Memory is what a process of its own
 holds at most above its weights: our stream, piece by piece, against diffusers' whole clip (untiled), by default of a
-larger clip than the timed one, since a small clip's memory is mostly buffers that do not grow with it. ComfyUI's core is
-its VAE class, called directly; it needs its requirements in this Python, and its folder (--comfyui or COMFYUI_PATH).
+larger clip than the timed one: a small clip's memory is mostly buffers that do not grow with it. ComfyUI's core is its
+VAE class, called directly; it needs its requirements in this Python, and its folder (--comfyui or COMFYUI_PATH).
 """
 
 from __future__ import annotations
