@@ -119,7 +119,7 @@ def _draw_plots(measurements: Measurements) -> list[Image.Image]:
 def _likeness_plots(name: str, likeness: Likeness, size: tuple[int, int], step: float) -> list[Image.Image]:
     scale, track = likeness.scale, likeness.track
     count = len(track.similarity)
-    low = min(scale.strangers - 0.2, likeness.lowest)
+    low = min(scale.strangers - 0.2, likeness.lowest, *(own for own in track.sameness if own is not None))
     curves = [
         Line([scale.strangers] * count, GREY, "strangers"),
         Line([scale.same] * count, ORANGE, "one person"),

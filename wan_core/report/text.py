@@ -133,6 +133,8 @@ def _describe_voice(name: str, voice: VoiceMatch) -> list[str]:
                 f"{difference:+.1f} semitones"
             )
         lines.append(line)
+    else:
+        lines.append(f"{name}, pitch: not measured, the clip has too little voiced speech")
     return lines
 
 
