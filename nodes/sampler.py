@@ -9,6 +9,7 @@ import torch
 
 from ..wan_core.errors import InputError
 from ..wan_core.sampling import AVTimesteps, StepInfo, av_noise, flow_sigmas, lead_audio, sample
+from ..wan_core.sampling.guard import NumberGuard
 from ..wan_core.types import AVLatents
 from . import host
 from .convert import given_frames_of, latent_from, latents_of
@@ -120,6 +121,12 @@ class Sampler(io.ComfyNode):
         )
         placed = AVLatents(noise.video.to(device), noise.audio.to(device))
         result = sample(
-            denoise, placed, sigmas, chain, first_frame=given_frames_of(latent), callback=progress
+            denoise,
+            placed,
+            sigmas,
+            chain,
+            first_frame=given_frames_of(latent),
+            guard=NumberGuard(model=transformer),
+            callback=progress,
         )
         return io.NodeOutput(latent_from(AVLatents(*map(host.intermediate, result))))

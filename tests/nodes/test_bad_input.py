@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from comfy_server import ComfyServer, failure_of
 from prompts import Prompt, character, model_and_text, node, sampler, save
+from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.comfy
 
@@ -54,6 +55,17 @@ def test_prompt_that_names_somebody_who_was_not_applied(comfy: ComfyServer) -> N
     assert "WanR2V_Sampler" in alone and "got none for character2" in alone
     other = fail(comfy, model_and_text(), named, character(), sampler(with_character=True))
     assert "WanR2V_ApplyCharacters" in other and "got none for character2" in other
+
+
+def test_lora_with_numbers_that_are_none(comfy: ComfyServer) -> None:
+    """The engine's own loop names the block where they first appear, and what to do."""
+    folder = comfy.base / "models" / "loras"
+    weights = load_file(folder / "random.safetensors")
+    weights["diffusion_model.video_model.blocks.0.self_attn.q.lora_A.weight"][0, 0] = float("nan")
+    save_file(weights, folder / "broken.safetensors")
+    lora = node("LoraLoaderModelOnly", model=["model", 0], lora_name="broken.safetensors", strength_model=1.0)
+    message = fail(comfy, model_and_text(), {"lora": lora}, sampler(model=["lora", 0]))
+    assert "WanR2V_Sampler" in message and "step 1" in message and "video_model.blocks.0" in message
 
 
 def test_latent_without_sound(comfy: ComfyServer) -> None:
