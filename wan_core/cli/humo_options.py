@@ -1,0 +1,124 @@
+"""What the options of `wan-r2v generate` mean for HuMo."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import InputError
+from ..media import read_photo, read_sound
+from ..media.video_file import AAC_RATE
+from ..pipelines.humo_request import HumoRequest
+from ..pipelines.wan_request import WanRequest
+from ..types import AudioClip
+from ..voice.whisper import LONGEST_SECONDS
+from .arguments import parse_named_files, parse_size
+from .wan_options import parse_interval
+
+#: Options that only HuMo understands, and those that it does not: attribute -> option.
+HUMO_ONLY = {"speech": "--speech", "whisper": "--whisper"}
+NOT_HUMO = {
+    "model_low": "--model-low",
+    "clip_vision": "--clip-vision",
+    "lora_high": "--lora-high",
+    "lora_low": "--lora-low",
+    "guidance": "--guidance",
+    "preset": "--preset",
+    "first_frame": "--first-frame",
+    "last_frame": "--last-frame",
+    "method": "--method",
+    "adapter": "--adapter",
+    "reference_guidance": "--reference-guidance",
+    "identity_preset": "--identity-preset",
+    "identity_slider": "--identity-slider",
+    "identity_window": "--identity-window",
+    "region": "--region",
+    "detector": "--detector",
+    "detector_model": "--detector-model",
+    "voice": "--voice",
+    "face": "--face",
+    "shot_type": "--shot-type",
+    "report": "--report",
+    "best_of": "--best-of",
+    "draft_steps": "--draft-steps",
+    "weights": "--weights",
+}
+
+
+def refuse_speech_options(options: argparse.Namespace) -> None:
+    """Refuse what only HuMo understands.
+
+    Raises: InputError: one was given.
+    """
+    for name, option in HUMO_ONLY.items():
+        if getattr(options, name) is not None:
+            raise InputError(
+                f"{option}: expected it with a HuMo model alone, got it without one. Leave it out."
+            )
+
+
+def refuse_other_options(options: argparse.Namespace) -> None:
+    """Refuse what HuMo does not understand.
+
+    Raises: InputError: one was given.
+    """
+    for name, option in NOT_HUMO.items():
+        value = getattr(options, name)
+        if value is not None and value is not False and value != []:
+            raise InputError(f"{option}: expected none with HuMo, got one. Leave it out.")
+
+
+def read_whisper(options: argparse.Namespace) -> Path:
+    """Where Whisper is.
+
+    Raises: InputError: it was not named.
+    """
+    path: Path | None = options.whisper
+    if path is None:
+        raise InputError(
+            "Whisper: expected whisper-large-v3 for HuMo, got none. Name its folder, or "
+            "whisper_large_v3_encoder_fp16.safetensors, with --whisper."
+        )
+    return path
+
+
+def read_humo_request(options: argparse.Namespace) -> tuple[HumoRequest, AudioClip, list[str]]:
+    """The request that the options describe, the recording as the clip's sound, and notes about how files were read.
+
+    Raises: InputError: something given can't be used.
+    """
+    path: Path | None = options.speech
+    if path is None:
+        raise InputError(
+            "speech: expected a recording for HuMo, got none. Name it with --speech, or use another model."
+        )
+    heard = read_sound(path, LONGEST_SECONDS)
+    notes = list(heard.notes)
+    pictures = [
+        (name, read_photo(photo))
+        for name, photos in parse_named_files("--reference", options.reference).items()
+        for photo in photos
+    ]
+    notes += [f"{name}: {note}" for name, picture in pictures for note in picture.notes]
+    clip = WanRequest(
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+        size=None if options.size is None else parse_size(options.size),
+        frames=options.frames,
+        duration=options.duration,
+        seed=options.seed,
+        steps=options.steps,
+        shift=options.shift,
+        solver=options.solver,
+        rule=options.guidance_rule or "plain",
+        interval=parse_interval(options.guidance_interval),
+    )
+    request = HumoRequest(
+        clip=clip,
+        speech=heard.clip,
+        pictures=tuple(picture.pixels for _, picture in pictures),
+        text=options.text_scale,
+        voice=options.voice_scale,
+        likeness=options.identity_scale,
+    )
+    return request, read_sound(path, LONGEST_SECONDS, AAC_RATE).clip, notes
