@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from .checkpoints.clip_image import load_clip_image
     from .checkpoints.load import load_dit, load_text_encoder, load_vae
     from .checkpoints.lora import Lora, apply_lora
+    from .checkpoints.lynx import load_lynx
+    from .checkpoints.lynx_face import load_arcface
     from .checkpoints.mmaudio import load_audio_codec
     from .errors import WanCoreError
+    from .identity.lynx_prepare import prepare_lynx
+    from .identity.strength import Strength
     from .pipelines.bundle import NanoBundle, load_bundle
     from .pipelines.generate import Result, generate
     from .pipelines.ovi_files import OviFiles
@@ -39,6 +43,7 @@ __all__ = [
     "OviResult",
     "Result",
     "Scales",
+    "Strength",
     "TokenStream",
     "WanCoreError",
     "WanFiles",
@@ -51,13 +56,16 @@ __all__ = [
     "generate",
     "generate_ovi",
     "generate_wan",
+    "load_arcface",
     "load_audio_codec",
     "load_bundle",
     "load_clip_image",
     "load_dit",
+    "load_lynx",
     "load_text_encoder",
     "load_vae",
     "plan_wan",
+    "prepare_lynx",
     "sample_wan",
 ]
 
@@ -74,6 +82,7 @@ _HOMES = MappingProxyType(
         "OviResult": ".pipelines.ovi_generate",
         "Result": ".pipelines.generate",
         "Scales": ".pipelines.request",
+        "Strength": ".identity.strength",
         "TokenStream": ".types",
         "WanCoreError": ".errors",
         "WanFiles": ".pipelines.wan_files",
@@ -86,13 +95,16 @@ _HOMES = MappingProxyType(
         "generate": ".pipelines.generate",
         "generate_ovi": ".pipelines.ovi_generate",
         "generate_wan": ".pipelines.wan_generate",
+        "load_arcface": ".checkpoints.lynx_face",
         "load_audio_codec": ".checkpoints.mmaudio",
         "load_bundle": ".pipelines.bundle",
         "load_clip_image": ".checkpoints.clip_image",
         "load_dit": ".checkpoints.load",
+        "load_lynx": ".checkpoints.lynx",
         "load_text_encoder": ".checkpoints.load",
         "load_vae": ".checkpoints.load",
         "plan_wan": ".pipelines.wan_plan",
+        "prepare_lynx": ".identity.lynx_prepare",
         "sample_wan": ".pipelines.wan_generate",
     }
 )

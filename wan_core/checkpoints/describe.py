@@ -32,6 +32,11 @@ PART_TEXT: Mapping[Part, str] = {
     "audio codec": "MMAudio's VAE and vocoder for 16 kHz (v1-16.pth and best_netG.pt): --audio-vae and --vocoder",
 }
 _PLAIN = {"F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2", "I8": "int8"}
+#: Methods of reference whose weights no header tells from text-to-video.
+_METHOD_HINTS = (
+    (r"phantom", "Phantom, for --method phantom"),
+    (r"bernini", "Bernini-R, for --method bernini"),
+)
 _HINTS = (
     (r"high[-_ ]?noise", "the high-noise expert of a Wan2.2 A14B model"),
     (r"low[-_ ]?noise", "the low-noise expert of a Wan2.2 A14B model"),
@@ -170,4 +175,8 @@ def _quantisation(header: Header) -> str:
 
 def _hint(name: str) -> str | None:
     """What the name of a file claims."""
-    return next((text for pattern, text in _HINTS if re.search(pattern, name, re.I)), None)
+    found = [
+        next((text for pattern, text in hints if re.search(pattern, name, re.I)), None)
+        for hints in (_METHOD_HINTS, _HINTS)
+    ]
+    return "; ".join(text for text in found if text) or None

@@ -36,7 +36,10 @@ WHISPER_PLACE = "--whisper on the command line, the node Load Audio Encoder in C
 LORA_PLACE = "--lora on the command line, the node Load LoRA in ComfyUI"
 JOINT_PLACE = "--model on the command line, the node Load Ovi (Wan R2V) in ComfyUI"
 AUDIO_PLACE = "--audio-vae and --vocoder on the command line, the node Load MMAudio Codec (Wan R2V) in ComfyUI"
-LYNX_PLACE = "wan_core.checkpoints.lynx.load_lynx in Python; no option and no node of this version"
+LYNX_PLACE = (
+    "--adapter (its folder or files) on the command line, the node Load Identity Adapter (Wan R2V) in ComfyUI"
+)
+ARCFACE_PLACE = "--recogniser on the command line, the node Load Identity Adapter (Wan R2V) in ComfyUI"
 NOWHERE = "nothing in this version; run it with ComfyUI's own nodes"
 
 #: Added to a Wan transformer for another task: what it is, and a key that only it has.
@@ -62,6 +65,11 @@ OTHER_PARTS = (
     OtherPart(name="Lynx reference adapter", keys=(r"to_k_ref\.weight$",), place=LYNX_PLACE),
     OtherPart(
         name="Lynx resampler", keys=(r"(^|\.)latents$", r"layers\.0\.0\.to_kv\.weight$"), place=LYNX_PLACE
+    ),
+    OtherPart(
+        name="ArcFace, the face recogniser of Lynx",
+        keys=(r"(^|\.)input_layer\.0\.weight$", r"(^|\.)body\.23\.res_layer\.5\.fc2\.weight$"),
+        place=ARCFACE_PLACE,
     ),
     OtherPart(
         name="audio VAE of MMAudio",

@@ -67,6 +67,8 @@ def test_parts_by_the_keys_that_they_are_published_with() -> None:
     assert name_of("0.to_k_ip.weight", "0.registers") == "Lynx identity adapter"
     assert name_of("0.to_k_ref.weight") == "Lynx reference adapter"
     assert name_of("latents", "layers.0.0.to_kv.weight") == "Lynx resampler"
+    recogniser = name_of("input_layer.0.weight", "body.23.res_layer.5.fc2.weight")
+    assert recogniser == "ArcFace, the face recogniser of Lynx"
     assert name_of("conv.weight") is None
 
 
