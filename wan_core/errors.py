@@ -5,6 +5,8 @@ The text of an error reads `<what>: expected X, got Y[ in <file or key>]. <what 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class WanCoreError(Exception):
     """Base of all errors of this package; catch it to report one line to the user."""
@@ -20,6 +22,18 @@ class ShapeError(WanCoreError, ValueError):
 
 class InputError(WanCoreError, ValueError):
     """Something that the user gave (photo, sound, prompt, size, duration) can not be used."""
+
+
+class FaceError(InputError):
+    """No face of a picture can be used, or not without a choice.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB array that shows what was seen.
+    """
+
+    def __init__(self, message: str, picture: Any) -> None:
+        super().__init__(message)
+        self.picture = picture
 
 
 class OutputError(WanCoreError):

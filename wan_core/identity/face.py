@@ -2,111 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import InputError, MissingDependencyError, ShapeError
-from .insight import detect, installed_detector
+from ..errors import FaceError, InputError
+from .boxes import FaceBox, as_array, as_channels_first
+from .cascade import find_faces
+from .detectors import Detector, find_boxes
+from .landmarks import draw_views
+from .views import SeenFace, check_view
+
+__all__ = [
+    "FaceBox",
+    "FaceChoice",
+    "FaceCrop",
+    "choose_face",
+    "crop_face",
+    "find_faces",
+    "read_face",
+    "whole_face",
+]
 
 FaceChoice = int | Literal["auto", "whole"]
 """Which face to use: its number (1 is the largest), "auto" (the largest), or "whole" (the picture is the face)."""
 
-_WORK_SIDES = (240, 320, 420, 560, 720)
-_SCORE_NEEDED = 0.8
-_SMALLEST_SHARE = 1 / 24
-_WINDOW = 24  # side of the cascade's own window, pixels
-_SURE_WIDTH = 30  # a face at least this wide at a work size should be found there
-_SAME_FACE_OVERLAP = 0.35
-
-
-@dataclass(frozen=True, slots=True)
-class FaceBox:
-    """A face in a picture.
-
-    Attributes:
-        left, top, width, height: the box from brows to chin, in pixels of the picture.
-        score: share of the work sizes at which the face should be found and was, in (0, 1].
-        is_whole: the box is the whole picture by the user's choice, not a detection.
-    """
-
-    left: float
-    top: float
-    width: float
-    height: float
-    score: float = 1.0
-    is_whole: bool = False
-
-    @property
-    def area(self) -> float:
-        """Area in square pixels."""
-        return self.width * self.height
+#: Least side of a face that has no landmarks, pixels from brows to chin: about nine between the eyes.
+LEAST_SIDE = 20.0
 
 
 class FaceCrop(NamedTuple):
-    """A face cut out: `pixels` (3, size, size) in [-1, 1], the `box` it came from, `notes` for the user."""
+    """A face cut out.
+
+    pixels: (3, size, size) in [-1, 1].   box: where it was.   notes: for the user.
+    seen: (H, W, 3) uint8 RGB, the photo with all faces marked, the chosen one in green.
+    """
 
     pixels: Tensor
     box: FaceBox
     notes: tuple[str, ...]
-
-
-def find_faces(image: Tensor | NDArray[np.uint8]) -> list[FaceBox]:
-    """Find frontal faces with scikit-image's bundled LBP cascade.
-
-    The cascade runs at five work sizes; a face counts when it is found at four fifths of the sizes at which it is
-    large enough (three at least). Every second size shows the mirrored picture: faces are nearly symmetric, the
-    cascade's false alarms on textures are not.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-    Returns:
-        The faces, largest first; empty where there is none. Faces narrower than about a twentieth of the picture's
-        longer side are not looked for.
-    Raises:
-        ShapeError: not (H, W, 3) uint8.
-        MissingDependencyError: scikit-image is not installed.
-    """
-    try:
-        from skimage.data import lbp_frontal_face_cascade_filename
-        from skimage.feature import Cascade
-    except ImportError as error:
-        raise MissingDependencyError(
-            "scikit-image: expected to be installed for finding faces, got an import error. "
-            "Run: pip install scikit-image, or use the whole picture as the face (--face whole)."
-        ) from error
-    pixels = _as_channels_first(image)
-    longest = max(pixels.shape[1:])
-    cascade = Cascade(lbp_frontal_face_cascade_filename())
-    clusters: list[dict[int, FaceBox]] = []
-    for number, side in enumerate(_WORK_SIDES):
-        scale = side / longest
-        shape = [max(1, round(length * scale)) for length in pixels.shape[1:]]
-        if min(shape) < _WINDOW:
-            continue
-        work = _resize(pixels, (shape[0], shape[1]))
-        is_mirrored = number % 2 == 1
-        if is_mirrored:
-            work = work.flip(-1)
-        smallest = max(_WINDOW, round(side * _SMALLEST_SHARE))
-        hits = cascade.detect_multi_scale(
-            img=work.permute(1, 2, 0).contiguous().numpy(),
-            scale_factor=1.2,
-            step_ratio=1,
-            min_size=(smallest, smallest),
-            max_size=(side, side),
-        )
-        for hit in hits:
-            left = shape[1] - hit["c"] - hit["width"] if is_mirrored else hit["c"]
-            box = FaceBox(left / scale, hit["r"] / scale, hit["width"] / scale, hit["height"] / scale)
-            _add_to_cluster(clusters, side, box, longest)
-    faces = [face for cluster in clusters if (face := _merge(cluster, longest)).score >= _SCORE_NEEDED]
-    return sorted(faces, key=lambda face: face.area, reverse=True)
+    seen: NDArray[np.uint8]
 
 
 def whole_face(image: Tensor | NDArray[np.uint8]) -> FaceBox:
@@ -119,7 +57,7 @@ def whole_face(image: Tensor | NDArray[np.uint8]) -> FaceBox:
     Raises:
         ShapeError: not (H, W, 3) uint8.
     """
-    height, width = _as_channels_first(image).shape[1:]
+    height, width = as_channels_first(image).shape[1:]
     side = min(height, width)
     return FaceBox((width - side) / 2, (height - side) / 2, side, side, is_whole=True)
 
@@ -171,7 +109,7 @@ def crop_face(image: Tensor | NDArray[np.uint8], box: FaceBox, size: int = 64, f
         ShapeError: not (H, W, 3) uint8.
         InputError: the square has less than one pixel inside the picture, or size or factor is not positive.
     """
-    pixels = _as_channels_first(image)
+    pixels = as_channels_first(image)
     if size < 1 or factor <= 0:
         raise InputError(
             f"crop: expected size >= 1 and factor > 0, got {size} and {factor}. Correct the numbers."
@@ -199,72 +137,48 @@ def crop_face(image: Tensor | NDArray[np.uint8], box: FaceBox, size: int = 64, f
     return (scaled / 127.5 - 1.0).clamp(-1.0, 1.0)
 
 
-def read_face(image: Tensor | NDArray[np.uint8], choice: FaceChoice = "auto", size: int = 64) -> FaceCrop:
-    """Find, choose and cut out the face of a picture: the path that every reference photo takes.
-
-    Where the cascade finds nothing and insightface is installed with a model, that is asked too, with a note.
+def read_face(
+    image: Tensor | NDArray[np.uint8],
+    choice: FaceChoice = "auto",
+    size: int = 64,
+    detector: Detector | None = None,
+) -> FaceCrop:
+    """Find, choose and cut out the face of a picture: the path that every reference photo of nano takes.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         choice: "auto" for the largest face, its number from 1, or "whole" for the whole picture (drawn portraits, on
             which a detector made for photographs often finds nothing). "auto" never falls back to "whole" by itself.
         size: side of the crop, pixels.
+        detector: which one finds the faces; None for `Detector()`, see `find_boxes`.
     Returns:
-        The crop, its box and notes for the user.
+        The crop, its box, notes for the user, and what was seen.
     Raises:
-        InputError: no face found, or no face of that number.
+        FaceError: no face, no face of that number, one that is too small, or a profile; with what was seen.
+        InputError, MissingDependencyError: the detector can not be used.
     """
+    pixels = as_array(image)
     if choice == "whole":
         box = whole_face(image)
-        return FaceCrop(crop_face(image, box, size), box, ("the whole picture is used as the face.",))
-    faces, notes = find_faces(image), []
-    model_file = None if faces else installed_detector()
-    if model_file is not None:
-        pixels = _as_channels_first(image).permute(1, 2, 0).contiguous().numpy()
-        faces = [FaceBox(*values) for values in detect(pixels, model_file)]
-        notes.append(f"the face was found by insightface ({model_file.parent.name}), not by the cascade.")
-    box, note = choose_face(faces, None if choice == "auto" else choice)
-    if note:
-        notes.append(note)
-    return FaceCrop(crop_face(image, box, size), box, tuple(notes))
+        note = "the whole picture is used as the face."
+        return FaceCrop(crop_face(image, box, size), box, (note,), draw_views(pixels, [box], box))
+    found = find_boxes(image, detector or Detector())
+    try:
+        box, note = choose_face(found.boxes, None if choice == "auto" else choice)
+        _check_seen(box)
+    except InputError as error:
+        raise FaceError(str(error), draw_views(pixels, found.boxes)) from error
+    notes = (*found.notes, note) if note else found.notes
+    return FaceCrop(crop_face(image, box, size), box, notes, draw_views(pixels, found.boxes, box))
 
 
-def _as_channels_first(image: Tensor | NDArray[np.uint8]) -> Tensor:
-    pixels = image.cpu() if isinstance(image, Tensor) else torch.from_numpy(np.array(image))
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != torch.uint8 or 0 in pixels.shape:
-        raise ShapeError(
-            f"image: expected (H, W, 3) uint8 RGB, got {tuple(pixels.shape)} {pixels.dtype}. "
-            "Read photos with wan_core.media.photos.read_photo."
-        )
-    return pixels.permute(2, 0, 1)
-
-
-def _resize(pixels: Tensor, shape: tuple[int, int]) -> Tensor:
-    scaled = functional.interpolate(pixels[None].float(), size=shape, mode="bilinear", antialias=True)[0]
-    return scaled.round().clamp(0, 255).to(torch.uint8)
-
-
-def _overlap(first: FaceBox, second: FaceBox) -> float:
-    """Return intersection over union of two boxes."""
-    width = min(first.left + first.width, second.left + second.width) - max(first.left, second.left)
-    height = min(first.top + first.height, second.top + second.height) - max(first.top, second.top)
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / (first.area + second.area - width * height)
-
-
-def _add_to_cluster(clusters: list[dict[int, FaceBox]], side: int, box: FaceBox, longest: int) -> None:
-    """Put a hit with the hits on the same face at other work sizes; one hit a size."""
-    for cluster in clusters:
-        if _overlap(_merge(cluster, longest), box) >= _SAME_FACE_OVERLAP:
-            cluster.setdefault(side, box)
-            return
-    clusters.append({side: box})
-
-
-def _merge(cluster: dict[int, FaceBox], longest: int) -> FaceBox:
-    """Return the median box of the hits on one face, scored against the sizes at which it should be found."""
-    rows = np.array([(box.left, box.top, box.width, box.height) for box in cluster.values()])
-    left, top, width, height = (float(value) for value in np.median(rows, axis=0))
-    sure = sum(width * side / longest >= _SURE_WIDTH for side in _WORK_SIDES)
-    return FaceBox(left, top, width, height, score=min(1.0, len(cluster) / max(3, sure)))
+def _check_seen(box: FaceBox) -> None:
+    """Refuse a face that is too small or turned away."""
+    if box.landmarks is None:
+        if box.width < LEAST_SIDE:
+            raise InputError(
+                f"photo: expected a face of at least {LEAST_SIDE:.0f} pixels from brows to chin, got {box.width:.0f}. "
+                "Use a larger picture or one that is closer to the face."
+            )
+        return
+    check_view(SeenFace(box.landmarks, box.left, box.top, box.width, box.height, box.score), where="photo")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingDependencyError
-from .insight import installed_detector
+from ..errors import InputError
+from .insight import open_scrfd
 from .views import SeenFace
 
-_LEAST_SCORE = 0.5
-_WORK_SIZE = (640, 640)
 _BOX, _CHOSEN, _POINT = (255, 196, 0), (0, 220, 90), (255, 40, 40)
 
 
@@ -40,37 +37,45 @@ def find_views(
         raise InputError(
             f"photo: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}. Read it with read_photo."
         )
-    file = model_file or installed_detector()
-    if file is None:
-        raise MissingDependencyError(
-            "face landmarks: expected insightface, onnxruntime and a detection model (.insightface/models/*/det_*.onnx "
-            "in your home folder), got not all of them. Run: pip install insightface onnxruntime, then get buffalo_l."
-        )
-    # by name: the package is optional, and type checkers look for the imports that they see
-    zoo: Any = import_module("insightface.model_zoo")
-    detector = zoo.get_model(str(file), providers=["CPUExecutionProvider"])
-    detector.prepare(ctx_id=-1, input_size=_WORK_SIZE, det_thresh=_LEAST_SCORE)
-    boxes, points = detector.detect(np.ascontiguousarray(image if is_lynx else image[:, :, ::-1]))
-    if points is None:
-        raise InputError(
-            f"face detector: expected landmarks, got boxes alone of {file.name}. Use det_10g.onnx."
-        )
-    faces = [
-        SeenFace(np.asarray(own, dtype=np.float32), left, top, right - left, bottom - top, score)
-        for (left, top, right, bottom, score), own in zip(
-            np.asarray(boxes)[:, :5].tolist(), points, strict=True
-        )
-    ]
-    return sorted(faces, key=lambda face: face.width * face.height, reverse=True)
+    return open_scrfd(model_file, is_lynx=is_lynx)(image)
+
+
+class Marked(Protocol):
+    """A face to draw: `views.SeenFace` or `boxes.FaceBox`."""
+
+    @property
+    def left(self) -> float:
+        """Pixels."""
+        ...
+
+    @property
+    def top(self) -> float:
+        """Pixels."""
+        ...
+
+    @property
+    def width(self) -> float:
+        """Pixels."""
+        ...
+
+    @property
+    def height(self) -> float:
+        """Pixels."""
+        ...
+
+    @property
+    def landmarks(self) -> NDArray[np.float32] | None:
+        """(5, 2), or None."""
+        ...
 
 
 def draw_views(
-    image: NDArray[np.uint8], faces: Sequence[SeenFace], chosen: SeenFace | None = None
+    image: NDArray[np.uint8], faces: Sequence[Marked], chosen: Marked | None = None
 ) -> NDArray[np.uint8]:
-    """Show what was seen: each face's box, number (1 is the largest) and landmarks; the chosen one in green.
+    """Show what was seen: box, number (1 is the largest), size in pixels and landmarks of each face.
 
     Args:
-        image: (H, W, 3) uint8 RGB.   faces: of `find_views`.   chosen: of `choose_view`.
+        image: (H, W, 3) uint8 RGB.   faces: of a detector.   chosen: the one that is used, in green.
     Returns:
         A copy with the marks.
     """
@@ -83,7 +88,9 @@ def draw_views(
         colour = _CHOSEN if face is chosen else _BOX
         corners = (face.left, face.top, face.left + face.width, face.top + face.height)
         draw.rectangle(corners, outline=colour, width=line)
-        draw.text((face.left + 2 * line, face.top + line), str(number), fill=colour, font_size=12 * line)
-        for x, y in face.landmarks.tolist():
+        label = f"{number}  {face.width:.0f}x{face.height:.0f}"
+        place = (max(0.0, face.left) + 2 * line, max(0.0, face.top) + line)
+        draw.text(place, label, fill=colour, font_size=12 * line, stroke_width=line, stroke_fill=(0, 0, 0))
+        for x, y in () if face.landmarks is None else face.landmarks.tolist():
             draw.ellipse((x - line, y - line, x + line, y + line), fill=_POINT)
     return np.asarray(picture).copy()

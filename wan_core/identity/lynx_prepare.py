@@ -178,7 +178,16 @@ def reference_pixels(image: NDArray[np.uint8], landmarks: NDArray[np.floating]) 
     Source: bytedance/lynx@3a6a91a modules/full/lynx_infer.py, modules/full/lynx_pipeline.py.
     """
     crop = align_face(image, landmarks, REFERENCE_SIZE, is_extended=True)
-    pixels = torch.from_numpy(crop).permute(2, 0, 1).float() / 255.0 * 2 - 1
+    return picture_clips(torch.from_numpy(crop))
+
+
+def picture_clips(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """An aligned picture of a face as the clips of `reference_pixels`.
+
+    Args:
+        picture: (256, 256, 3) uint8 RGB.
+    """
+    pixels = picture.permute(2, 0, 1).float() / 255.0 * 2 - 1
     face = pixels[None, :, None].contiguous()
     return face, torch.zeros_like(face)
 

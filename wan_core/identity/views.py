@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ LEAST_EYE_DISTANCE = 9.0
 LEAST_FRONTALITY = 0.35
 #: Photographs of one person have cosine similarities far above this in ArcFace, different persons stay below.
 SAME_PERSON = 0.3
+#: Distance between the eyes over how far the tip of the nose stands out.
+_EYES_TO_NOSE = 2.06
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,20 +61,36 @@ class CombinedFace:
         used: numbers of the photographs in it, from 1.
         outliers: number of each that is left out, and its mean similarity to those in it.
         similarities: of each photograph to the embedding.
+        same_person: what was expected of one person.
     """
 
     embedding: Tensor
     used: tuple[int, ...]
     outliers: tuple[tuple[int, float], ...]
     similarities: tuple[float, ...]
+    same_person: float = SAME_PERSON
 
     def notes(self) -> tuple[str, ...]:
         """Lines for the user about photographs that are left out."""
         return tuple(
             f"photo {number} is left out: it resembles the others by {similarity:.2f} only (at least "
-            f"{SAME_PERSON:.2f} is expected of one person)."
+            f"{self.same_person:.2f} is expected of one person)."
             for number, similarity in self.outliers
         )
+
+
+class RatedFace(Protocol):
+    """What `choose_frames` asks of a face; a `SeenFace` knows it."""
+
+    @property
+    def eye_distance(self) -> float:
+        """Distance between the eyes, pixels."""
+        ...
+
+    @property
+    def frontality(self) -> float:
+        """How far it looks at the camera: 1 from the front, 0 from the side."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +103,7 @@ class FrameFace:
 
     index: int
     time: float
-    face: SeenFace
+    face: RatedFace
     sharpness: float
 
 
@@ -128,6 +147,26 @@ def frontality(landmarks: NDArray[np.floating]) -> float:
     return float(np.clip(1.0 - 2.0 * aside, 0.0, 1.0) * narrow)
 
 
+def yaw(landmarks: NDArray[np.floating]) -> float:
+    """How far a face is turned aside, degrees: of the same offset of the nose as `frontality`, over a usual nose.
+
+    Args:
+        landmarks: (5, 2).
+    Returns:
+        0 from the front, more than 0 towards the right of the picture; rough, and 90 at most.
+    """
+    points = landmarks.astype(np.float64)
+    eyes, mouth = (points[0] + points[1]) / 2, (points[3] + points[4]) / 2
+    down = mouth - eyes
+    height = float(np.linalg.norm(down))
+    if height < 1e-6:
+        return 0.0
+    across = np.array([down[1], -down[0]]) / height
+    aside = float((points[2] - (eyes + mouth) / 2) @ across)
+    width = float((points[1] - points[0]) @ across)
+    return float(np.degrees(np.arctan2(aside * _EYES_TO_NOSE, max(width, 1e-6))))
+
+
 def face_sharpness(image: NDArray[np.uint8], face: SeenFace) -> float:
     """How sharp a face is: variance of the Laplacian of its aligned crop's luminance.
 
@@ -169,6 +208,18 @@ def choose_view(faces: Sequence[SeenFace], number: int | None = None, *, where: 
             f"{where}: expected a face from 1 to {len(ordered)} (1 is the largest), got {number}. Correct the number."
         )
     face = ordered[0 if number is None else number - 1]
+    check_view(face, where=where)
+    return face
+
+
+def check_view(face: SeenFace, *, where: str = "photo") -> None:
+    """Refuse a face that no encoder can use.
+
+    Args:
+        face: the one that is meant.   where: what errors call the picture.
+    Raises:
+        InputError: it is too small, or a profile.
+    """
     if face.eye_distance < LEAST_EYE_DISTANCE and face.frontality >= LEAST_FRONTALITY:
         raise InputError(
             f"{where}: expected at least {LEAST_EYE_DISTANCE:.0f} pixels between the eyes, got "
@@ -179,17 +230,17 @@ def choose_view(faces: Sequence[SeenFace], number: int | None = None, *, where: 
             f"{where}: expected a face seen from the front (frontality {LEAST_FRONTALITY} or more), got a profile "
             f"({face.frontality:.2f}). Use a photo that looks towards the camera."
         )
-    return face
 
 
-def combine_embeddings(embeddings: Tensor) -> CombinedFace:
+def combine_embeddings(embeddings: Tensor, same_person: float = SAME_PERSON) -> CombinedFace:
     """Make one embedding of 1 to 8 photographs, leaving out those that show somebody else.
 
     The photograph that resembles the others most decides who is meant; those whose similarity to it is below
-    `SAME_PERSON` are outliers. The rest is averaged and brought to length 1.
+    `same_person` are outliers. The rest is averaged and brought to length 1.
 
     Args:
-        embeddings: (N, D) of `ArcFace`, one a photograph.
+        embeddings: (N, D) of a recogniser, one a photograph.
+        same_person: least cosine similarity of two photographs of one person; the default is ArcFace's.
     Raises:
         InputError: none or more than 8, numbers that are not finite, or no majority for one person.
     """
@@ -205,7 +256,7 @@ def combine_embeddings(embeddings: Tensor) -> CombinedFace:
     units = torch.nn.functional.normalize(embeddings.double(), dim=1)
     alike = units @ units.T
     middle = int(alike.sum(dim=1).argmax())
-    is_kept = alike[middle] >= SAME_PERSON
+    is_kept = alike[middle] >= same_person
     kept = [i for i in range(count) if bool(is_kept[i])]
     if 2 * len(kept) <= count and count > 1:
         pairs = ", ".join(f"{float(alike[middle, i]):.2f}" for i in range(count) if i != middle)
@@ -220,6 +271,7 @@ def combine_embeddings(embeddings: Tensor) -> CombinedFace:
         used=tuple(i + 1 for i in kept),
         outliers=outliers,
         similarities=tuple(float(value) for value in units @ mean),
+        same_person=same_person,
     )
 
 

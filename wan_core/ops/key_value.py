@@ -13,23 +13,55 @@ from ..protocols import TORCH_OPERATIONS, Operations
 from .attention import attend, split_heads
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TokenRegion:
+    """The tokens of a tower that a reference acts on.
+
+    count: tokens of the tower, L.   places: numbers of those it acts on, (M,).   weights: how strongly, (M,), above 0.
+    """
+
+    count: int
+    places: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, weights: Tensor) -> TokenRegion:
+        """Make it of a weight for every token, (L,), 0 or more.
+
+        Raises: ShapeError: another shape, or weights that are negative or not finite.
+        """
+        if weights.ndim != 1 or not bool(((weights >= 0) & weights.isfinite()).all()):
+            raise ShapeError(
+                f"region: expected a finite weight >= 0 for each token, got {tuple(weights.shape)}. Make it of boxes."
+            )
+        places = weights.nonzero().flatten()
+        return cls(count=weights.shape[0], places=places, weights=weights[places])
+
+    def to(self, device: torch.device | str | None) -> TokenRegion:
+        """Return it on another device."""
+        return replace(self, places=self.places.to(device), weights=self.weights.to(device))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedInjection:
     """An `Injection` that holds nothing but tensors; the adapter that made it may leave memory.
 
     keys, values: one (B or 1, heads, N, head_dim) per block.   scales: one number per block, 0 switches a block off.
     batch_scale: optional (B,), multiplies the scale of each sample (used to drop references while training).
+    region: the tokens that it acts on, None for all. Other tokens get exactly what they get without the reference.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     scales: tuple[float, ...]
     batch_scale: Tensor | None = None
+    region: TokenRegion | None = None
 
     def attend(self, block_index: int, query: Tensor) -> Tensor | None:
         """Attend to the reference; see `wan_core.protocols.Injection`.
 
-        Raises: ShapeError: there is no such block, or the heads differ from those of the query.
+        Raises: ShapeError: there is no such block, the heads differ from those of the query, or the region is of
+            another number of tokens.
         """
         if block_index >= len(self.keys):
             raise ShapeError(
@@ -50,7 +82,19 @@ class PreparedInjection:
                 f"injection: expected batch {query.shape[0]} (as the latents) or 1, got {key.shape[0]}. "
                 "Prepare one reference per sample."
             )
-        result = attend(query, key, value)
+        region = self.region
+        if region is None:
+            result = attend(query, key, value)
+        else:
+            if region.count != query.shape[2]:
+                raise ShapeError(
+                    f"region: expected {query.shape[2]} tokens (as the clip), got {region.count}. Make it for this "
+                    "size and length, and for a model without token streams."
+                )
+            if not region.places.shape[0]:
+                return None
+            inside = attend(query[:, :, region.places], key, value) * region.weights.to(query)[:, None]
+            result = torch.zeros_like(query).index_copy(2, region.places, inside)
         if self.batch_scale is not None:
             result = result * self.batch_scale.to(result).view(-1, 1, 1, 1)
         return result if scale == 1.0 else result * scale
@@ -68,6 +112,14 @@ class PreparedInjection:
             )
         return replace(self, scales=scales)
 
+    def with_regions(self, weights: Tensor | None) -> PreparedInjection:
+        """Return the same reference acting on some tokens alone.
+
+        Args: weights: one for every token of the tower, (L,), 0 where it does not act; None for everywhere.
+        Raises: ShapeError: other weights.
+        """
+        return replace(self, region=None if weights is None else TokenRegion.of(weights))
+
     def with_batch_scale(self, batch_scale: Tensor | None) -> PreparedInjection:
         """Return the same reference with a factor per sample, (B,), or without one."""
         return replace(self, batch_scale=batch_scale)
@@ -81,6 +133,7 @@ class PreparedInjection:
             keys=tuple(t.to(device=device, dtype=dtype) for t in self.keys),
             values=tuple(t.to(device=device, dtype=dtype) for t in self.values),
             batch_scale=None if self.batch_scale is None else self.batch_scale.to(device=device),
+            region=None if self.region is None else self.region.to(device),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
-from wan_core.errors import InputError, ShapeError
+from wan_core.errors import FaceError, InputError, ShapeError
 from wan_core.identity import FaceBox, choose_face, crop_face, find_faces, read_face, whole_face
+from wan_core.identity.detectors import Detector
+from wan_core.media import read_photo
 
 LEFT, TOP, WIDTH = 179, 67, 96  # the astronaut's face, from brows to chin
 
@@ -81,8 +84,10 @@ def test_two_faces_largest_first_and_a_note(astronaut: NDArray[np.uint8]) -> Non
 
 
 def test_no_face_says_what_to_do() -> None:
-    with pytest.raises(InputError, match=r"expected a frontal face, got none found.*--face whole"):
-        read_face(np.full((64, 64, 3), 200, np.uint8))
+    image = np.full((64, 64, 3), 200, np.uint8)
+    with pytest.raises(FaceError, match=r"expected a frontal face, got none found.*--face whole") as caught:
+        read_face(image, detector=Detector(name="cascade"))
+    assert np.array_equal(caught.value.picture, image)
 
 
 def test_whole_is_an_explicit_choice_with_a_note() -> None:
@@ -92,6 +97,7 @@ def test_whole_is_an_explicit_choice_with_a_note() -> None:
     assert crop.box == whole_face(image) == FaceBox(20, 0, 60, 60, is_whole=True)
     assert torch.equal(crop.pixels, torch.ones(3, 30, 30))
     assert crop.notes == ("the whole picture is used as the face.",)
+    assert crop.seen[:, 20].tolist()[5] == [0, 220, 90]
 
 
 def test_crop_is_the_square_around_the_face() -> None:
@@ -129,3 +135,30 @@ def test_box_of_another_picture_is_refused() -> None:
 def test_float_image_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"expected \(H, W, 3\) uint8 RGB"):
         find_faces(torch.zeros(10, 10, 3))
+
+
+def test_a_lamp_is_no_face() -> None:
+    """insightface's sample: the cascade alone takes a lamp for its largest face; the second looks do not."""
+    insightface = pytest.importorskip(
+        "insightface", reason="the sample photograph is in the package insightface"
+    )
+    file = Path(insightface.__file__).parent / "data" / "images" / "t1.jpg"
+    if not file.is_file():
+        pytest.skip(f"this insightface has no sample photograph {file.name}")
+    photo = read_photo(file).pixels
+    crop = read_face(photo, detector=Detector(name="cascade"))
+    # six people sit there; three of them look at the camera, the largest of those faces is the second from the left
+    assert (crop.box.left, crop.box.top, crop.box.width) == pytest.approx((448, 274, 135), abs=20)
+    assert crop.notes[0].startswith("3 faces found; the largest is used")
+    assert (crop.seen[274, 460:560] == (0, 220, 90)).all(axis=-1).any()
+    second = read_face(photo, 2, detector=Detector(name="cascade"))
+    assert second.box.left == pytest.approx(1113, abs=20)
+    with pytest.raises(FaceError, match="expected a number from 1 to 3") as caught:
+        read_face(photo, 4, detector=Detector(name="cascade"))
+    assert caught.value.picture.shape == tuple(photo.shape)
+    assert (caught.value.picture != photo.numpy()).any()
+
+
+def test_too_small_a_face_is_refused(astronaut: NDArray[np.uint8]) -> None:
+    with pytest.raises(FaceError, match="at least 20 pixels from brows to chin, got 1"):
+        read_face(astronaut[20:220:6, 130:330:6], detector=Detector(name="cascade"))
