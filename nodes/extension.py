@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .bernini import BerniniGuider
 from .characters import ApplyCharacters, Character
+from .dreamid import DreamIDReferences
 from .encoders import EncodeIdentity, EncodeVoice
 from .faces import EncodeFace, LoadIdentityAdapter
 from .guidance import Guider
@@ -11,6 +12,10 @@ from .host import ComfyExtension, io
 from .identity import ApplyIdentity
 from .latents import Decode, EmptyLatent
 from .loaders import LoadDiT
+from .ovi_latents import OviDecode, OviLatent
+from .ovi_loaders import LoadMMAudio, LoadOvi
+from .ovi_prompt import OviPrompt
+from .ovi_sampler import OviSampler
 from .prompt import EncodePrompt
 from .recipe_guiders import LynxGuider, PhantomGuider
 from .reference_inputs import PhantomSubjects, ReferencePrompt
@@ -47,4 +52,11 @@ class WanR2VExtension(ComfyExtension):
             PhantomGuider,
             ReferencePrompt,
             BerniniGuider,
+            LoadOvi,
+            LoadMMAudio,
+            OviPrompt,
+            DreamIDReferences,
+            OviLatent,
+            OviSampler,
+            OviDecode,
         ]

@@ -11,6 +11,7 @@ import torch
 from ..wan_core.identity.lynx import LynxConfig
 from ..wan_core.identity.strength import Strength
 from ..wan_core.ops.key_value import PreparedInjection
+from ..wan_core.types import TokenStream
 from .host import io
 
 AdapterSocket = io.Custom("WANR2V_ADAPTER")
@@ -85,6 +86,29 @@ class ShapedStrength:
     """How strongly references act, from Identity Strength."""
 
     strength: Strength
+
+
+@dataclass(frozen=True, eq=False)
+class JointStreams:
+    """Faces and voices of DreamID-Omni on their way through a CONDITIONING: tokens beside picture and sound."""
+
+    video: tuple[TokenStream, ...] = ()
+    audio: tuple[TokenStream, ...] = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> JointStreams:
+        """Itself, as `References`."""
+        return self
+
+    def without(self, *, video: bool = False, audio: bool = False) -> JointStreams:
+        """The same places with zeros in them, for one modality."""
+        return JointStreams(
+            tuple(map(_emptied, self.video)) if video else self.video,
+            tuple(map(_emptied, self.audio)) if audio else self.audio,
+        )
+
+
+def _emptied(stream: TokenStream) -> TokenStream:
+    return replace(stream, latents=torch.zeros_like(stream.latents))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from comfy_api.latest import ComfyExtension, io, ui
 from .carriers import NAMED, nest, normalised_latents, raw_latents, set_in_conditioning, unnest
 from .folders import adapter_files, adapter_names, model_folder, model_folders, weight_file, weight_files
 from .identity import HeldReferences, apply_identity, is_marked, mark
-from .joint import REFERENCES, joint_model, wrap_joint
+from .joint import AUDIO_CONTEXT, REFERENCES, STREAMS, joint_model, wrap_joint
 from .memory import (
     cast_operations,
     check_interrupted,
@@ -21,12 +21,17 @@ from .memory import (
     place_whole,
     progress_bar,
 )
+from .ovi import load_ovi, ovi_family
 from .recipes import RecipeGuider, streams_of, with_streams
 from .sampling import ChainGuider, make_callback
 from .tower import place_beside, wan_tower
 from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
 
 __all__ = [
+    "AUDIO_CONTEXT",
+    "STREAMS",
+    "load_ovi",
+    "ovi_family",
     "DEFAULT",
     "NAMED",
     "REFERENCES",

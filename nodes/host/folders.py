@@ -10,7 +10,7 @@ import folder_paths
 
 from ...wan_core.errors import InputError
 
-SUFFIXES = (".safetensors", ".gguf", ".pth", ".safetensors.index.json")
+SUFFIXES = (".safetensors", ".gguf", ".pth", ".pt", ".safetensors.index.json")
 #: Files that tell a folder with a whole model, and an adapter as it is published.
 WHOLE_MODEL, OFFICIAL_ADAPTER = "dit.safetensors", "ip_layers.safetensors"
 SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")

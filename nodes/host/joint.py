@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -22,6 +22,8 @@ from ...wan_core.errors import InputError
 from ...wan_core.types import AVLatents
 
 REFERENCES = "wan_r2v_references"
+#: Keys of a CONDITIONING: another context for the sound, and faces and voices as tokens (`JointStreams`).
+AUDIO_CONTEXT, STREAMS = "wan_r2v_audio_context", "wan_r2v_streams"
 
 
 class HostJointModel(JointModel):
@@ -30,6 +32,8 @@ class HostJointModel(JointModel):
     def __init__(self, config: Any, *, operations: Any, device: Any = None, dtype: Any = None) -> None:
         super().__init__(config, operations=operations, device=device, dtype=dtype)
         self.dtype = dtype
+        #: Latent frames of the video between two latents of the sound, where the file does not tell; None: it does.
+        self.position_scale: float | None = None
 
     def forward(
         self,
@@ -64,20 +68,40 @@ class HostJointModel(JointModel):
         **conds: Any,
     ) -> list[Tensor] | Tensor:
         latents = AVLatents(*x) if isinstance(x, (list, tuple)) else AVLatents(x)
-        video, audio = self.velocity(latents, timestep, context, conds.get(REFERENCES))
+        video, audio = self.velocity(
+            latents,
+            timestep,
+            context,
+            conds.get(REFERENCES),
+            audio_context=conds.get(AUDIO_CONTEXT),
+            streams=conds.get(STREAMS),
+        )
         return video if audio is None else [video, audio]
 
     def velocity(
-        self, latents: AVLatents, timesteps: tuple[Tensor, Tensor], context: Tensor, references: Any = None
+        self,
+        latents: AVLatents,
+        timesteps: tuple[Tensor, Tensor],
+        context: Tensor,
+        references: Any = None,
+        *,
+        audio_context: Tensor | None = None,
+        streams: Any = None,
+        skip_blocks: Collection[int] = (),
     ) -> AVLatents:
-        """The engine's own forward: velocities of latents, with the injections of `references` (or none)."""
+        """The engine's own forward: velocities of latents, with injections or streams of references (or none)."""
         placed = None if references is None else references.to(latents.video.device, latents.video.dtype)
         return super().forward(
             latents,
             timesteps,
             context,
+            audio_context=audio_context,
             video_injections=() if placed is None else placed.video,
             audio_injections=() if placed is None else placed.audio,
+            video_streams=() if streams is None else streams.video,
+            audio_streams=() if streams is None else streams.audio,
+            audio_position_scale=self.position_scale,
+            skip_blocks=skip_blocks,
         )
 
 
@@ -95,8 +119,11 @@ class HostJoint(comfy.model_base.BaseModel):
         if mask is not None:
             parts = comfy.utils.unpack_latents(mask, shapes) if shapes is not None else [mask]
             out["denoise_mask"] = comfy.conds.CONDRegular(parts[0])
-        if kwargs.get(REFERENCES) is not None:
-            out[REFERENCES] = comfy.conds.CONDConstant(kwargs[REFERENCES])
+        for key in (REFERENCES, STREAMS):
+            if kwargs.get(key) is not None:
+                out[key] = comfy.conds.CONDConstant(kwargs[key])
+        if kwargs.get(AUDIO_CONTEXT) is not None:
+            out[AUDIO_CONTEXT] = comfy.conds.CONDRegular(kwargs[AUDIO_CONTEXT])
         return out
 
     def process_timestep(
