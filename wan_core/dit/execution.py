@@ -7,6 +7,7 @@ Here is what is chosen by the device.
 from __future__ import annotations
 
 import copy
+import re
 from typing import TypeVar
 
 from torch import nn
@@ -20,9 +21,17 @@ Model = TypeVar("Model", bound=nn.Module)
 #: Layers that every step of sampling uses; keys and values of the text are prepared once and stay as they are.
 _SELF = ("q", "k", "v", "o")
 _CROSS = ("q", "o", "k_fusion", "v_fusion")
+_REPLACED = re.compile(
+    rf"blocks\.\d+\.(self_attn\.({'|'.join(_SELF)})|cross_attn\.({'|'.join(_CROSS)})|ffn\.[02])\.weight$"
+)
 
 
-def for_inference(model: Model) -> Model:
+def is_held_twice(name: str) -> bool:
+    """Whether `for_inference` keeps a second copy of a parameter where it is float32 on a CPU."""
+    return _REPLACED.search(name) is not None
+
+
+def for_inference(model: Model, *, consume: bool = False) -> Model:
     """Return the fastest exact form of a `WanModel` or `JointModel` for sampling on its device.
 
     On a CPU the plain linear layers of all blocks are replaced, in a copy that shares everything else, by ones whose
@@ -30,26 +39,30 @@ def for_inference(model: Model) -> Model:
     can be replaced the model itself comes back.
 
     Args:
-        model: with its final weights (LoRA merged, on its device); it is left as it is. Drop it: bfloat16 weights are
-            then held once; float32 ones are held twice, in both layouts.
+        model: with its final weights (LoRA merged, on its device). Drop it afterwards: bfloat16 weights are then held
+            once; float32 ones are held twice, in both layouts.
+        consume: nobody needs the model any more: it gives each weight up as soon as its copy is made, so that not even
+            on the way all of them are held twice. Otherwise it is left as it is.
     Returns:
         A model for inference only, to be used where it is: it gives no gradients to the replaced layers, its state dict
         lacks them, and it can not be moved or converted.
     """
-    copied, count = _copy_packed(model)
+    copied, count = _copy_packed(model, consume)
     return copied if count else model
 
 
-def _copy_packed(module: Model) -> tuple[Model, int]:
+def _copy_packed(module: Model, consume: bool) -> tuple[Model, int]:
     """A copy of a tree of modules around the same tensors, with the number of layers that were replaced."""
     result, count = copy.copy(module), 0
     children: dict[str, nn.Module | None] = {}
     for name, child in module.named_children():
         packed = _pack(module, name, child)
         if packed is None:
-            children[name], inner = _copy_packed(child)
+            children[name], inner = _copy_packed(child, consume)
         else:
             children[name], inner = packed, 1
+            for layer in child.modules() if consume else ():
+                layer.register_parameter("weight", None)
         count += inner
     vars(result)["_modules"] = children
     return result, count

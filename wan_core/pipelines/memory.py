@@ -12,6 +12,7 @@ import torch
 from ..checkpoints.header import DTYPE_BYTES, Header, read_header
 from ..checkpoints.lora import Lora
 from ..dit.config import WanConfig
+from ..dit.execution import is_held_twice
 from ..ops.quantized import packed_bytes
 from .wan_family import VAE_21, VAE_22, WanFamily
 
@@ -68,6 +69,17 @@ def transformer_bytes(
         added = sum(_lora_bytes(lora) for lora in loras)
         ordered = [size + added // len(ordered) for size in ordered]
     return WeightBytes(rest, tuple(ordered))
+
+
+def copy_bytes(header: Header, names: Mapping[str, str], device: str, dtype: torch.dtype) -> int:
+    """Bytes of the second copies of weights that the fastest form of a transformer holds on a processor, in float32.
+
+    Args: as `transformer_bytes`.
+    """
+    if torch.device(device).type != "cpu" or dtype != torch.float32:
+        return 0
+    plain = [key for key, name in names.items() if is_held_twice(name) and key not in header.packing]
+    return sum(tensor_bytes(header, key, dtype) for key in plain)
 
 
 def file_bytes(header: Header, dtype: torch.dtype | None) -> int:

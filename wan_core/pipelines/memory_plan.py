@@ -18,6 +18,7 @@ from .memory import (
     WeightBytes,
     codec_bytes,
     context_bytes,
+    copy_bytes,
     file_bytes,
     forward_bytes,
     token_count,
@@ -55,7 +56,8 @@ class MemoryPlan:
 
     Attributes:
         device, limit: where, and the bytes that may be used there (None: any).
-        phases: in order.   resident: blocks of the transformer that stay on the device, None for all.
+        phases: in order.   resident: blocks of the transformer that stay on the device; None for all, in the fastest
+            form; where that does not fit, all as they are loaded, else fewer.
         tiling: of the codec, None for whole pictures.   text_device: where the text encoder works.
     """
 
@@ -113,7 +115,7 @@ def plan_memory(
     base = OVERHEAD if is_cuda else 0
     text, text_device = _plan_text(model, device, limit, base)
     codec, tiling = _plan_codec(model, size, limit, base, references.picture)
-    transformer, resident = _plan_transformer(model, size, frames, dtype, limit, base, references)
+    transformer, resident = _plan_transformer(model, size, frames, (device, dtype), limit, base, references)
     return MemoryPlan(
         device=device,
         limit=limit,
@@ -149,20 +151,24 @@ def _plan_transformer(
     model: FoundModel,
     size: tuple[int, int],
     frames: int,
-    dtype: torch.dtype,
+    place: tuple[str, torch.dtype],
     limit: int | None,
     base: int,
     references: ReferenceSizes,
 ) -> tuple[Phase, int | None]:
-    family = model.family
+    family, (device, dtype) = model.family, place
     latents = ((frames - 1) // 4 + 1, size[1] // family.stride, size[0] // family.stride)
     sizes = [transformer_bytes(t.header, t.detected.names, dtype, t.loras) for t in model.transformers]
     weights = max(sizes, key=lambda each: each.total)
     work = base + max(_work_bytes(each, latents, dtype, references) for each in model.transformers)
     name = "transformer" if len(sizes) == 1 else "each expert"
-    whole = Phase(name, weights.total, work)
-    if limit is None or whole.total <= limit:
-        return whole, None
+    copies = max(copy_bytes(t.header, t.detected.names, device, dtype) for t in model.transformers)
+    note = f"{copies / GB:.2f} GB of them are copies for the processor" if copies else ""
+    fastest, whole = Phase(name, weights.total + copies, work, note), Phase(name, weights.total, work)
+    if limit is None or fastest.total <= limit:
+        return fastest, None
+    if whole.total <= limit:
+        return whole, len(weights.blocks)
     resident = _resident_blocks(weights, limit - work)
     streamed = len(weights.blocks) - max(resident, 0)
     kept = weights.rest + sum(weights.blocks[: max(resident, 0)]) + 2 * max(weights.blocks)

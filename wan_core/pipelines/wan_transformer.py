@@ -31,7 +31,7 @@ class WanTransformers:
         found: one transformer, or (high-noise, low-noise).
         boundary: sigma from which the first one works; None with one.
         conditioning: prompts and pictures.   device, dtype: where and in what the transformer works.
-        resident: blocks of each transformer that stay on the device; None for all.
+        resident: blocks of each transformer that stay on the device; None for all, in their fastest form.
         safe: weights stay such that a step can be repeated in float32.
     """
 
@@ -116,10 +116,9 @@ class WanTransformers:
         return model
 
     def _hasten(self, model: WanModel) -> WanModel:
-        """Bring a model that is not streamed to its fastest form."""
-        is_streamed = isinstance(model.walk, BlockStreamer)
+        """Bring a model to its fastest form where the plan has room for it."""
         is_fixed = self.safe and self.dtype != torch.float32
-        return model if is_streamed or is_fixed else for_inference(model)
+        return model if self.resident is not None or is_fixed else for_inference(model, consume=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +138,8 @@ class _WanDenoiser:
         if channels is not None:
             video = torch.cat([video, channels.to(video)], dim=1)
         # frames that are known are shown 0
-        injections, self_injections = references.injections_at(float(timesteps.video.max()))
+        shown = float(timesteps.video.max())
+        injections, self_injections = references.injections_at(shown)
         return AVLatents(
             self.model(
                 video,
@@ -147,7 +147,7 @@ class _WanDenoiser:
                 self.contexts[condition.prompt],
                 injections=injections,
                 self_injections=self_injections,
-                streams=references.streams,
+                streams=references.streams_at(shown),
                 speech=references.speech,
             )
         )

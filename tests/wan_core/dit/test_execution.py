@@ -7,7 +7,7 @@ import torch
 from tiny_dit import normal, randomise, relative_error, tiny_config, tiny_joint_config
 from torch import nn
 
-from wan_core.dit.execution import for_inference
+from wan_core.dit.execution import for_inference, is_held_twice
 from wan_core.dit.joint import JointModel
 from wan_core.dit.model import WanModel
 from wan_core.ops.packed import PackedBfloat16, PackedFeedForward, PackedFloat32
@@ -40,6 +40,20 @@ def test_the_copy_gives_the_same_and_leaves_the_model_alone() -> None:
     assert not any(isinstance(module, PackedFloat32) for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert fast.head.head.weight is model.head.head.weight
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_that_is_consumed_gives_its_weights_up(dtype: torch.dtype) -> None:
+    """Those that are replaced, which are those that are counted twice in float32, and no others."""
+    model = make().to(dtype)
+    expected = model(LATENTS, TIME, CONTEXT)
+    names = set(model.state_dict())
+    fast = for_inference(model, consume=True)
+    gone = names - set(model.state_dict())
+    assert gone == {name for name in names if is_held_twice(name)} and len(gone) == 2 * (4 + 2 + 2)
+    fast.prepare(CONTEXT)
+    assert relative_error(fast(LATENTS, TIME, CONTEXT), expected) < (1e-5 if dtype == torch.float32 else 0.02)
 
 
 @torch.inference_mode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +19,14 @@ from wan_core.checkpoints.load import load_dit
 from wan_core.checkpoints.lora import Lora
 from wan_core.checkpoints.source import open_source
 from wan_core.dit.config import WanConfig
+from wan_core.dit.execution import for_inference
 from wan_core.dit.model import WanModel
 from wan_core.errors import InputError
 from wan_core.pipelines import memory_plan
 from wan_core.pipelines.memory import (
     codec_bytes,
     context_bytes,
+    copy_bytes,
     file_bytes,
     forward_bytes,
     token_count,
@@ -75,6 +79,51 @@ def test_weights_of_the_true_sizes_to_the_byte(name: str) -> None:
         assert found.blocks[3] == sum(p.numel() * dtype.itemsize for p in model.blocks[3].parameters())
         assert len(found.blocks) == config.num_layers
     assert file_bytes(header, None) == 2 * parameters
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory in use is read from /proc")
+def test_copies_for_the_processor_are_as_large_as_counted() -> None:
+    """Second copies of float32 weights, which the fastest form makes when a size comes a second time."""
+    config = tiny_config(dim=768, ffn_dim=6144, num_layers=1)
+    model = WanModel(config).requires_grad_(False)
+    tensors = {name: TensorInfo(tuple(value.shape), "F32") for name, value in model.state_dict().items()}
+    header = Header(tensors, dict.fromkeys(tensors, Path("model.safetensors")), {}, "model.safetensors")
+    names = {name: name for name in tensors}
+    fast, x, time, context = (
+        for_inference(model),
+        normal(1, 4, 2, 8, 8),
+        torch.tensor([500.0]),
+        normal(1, 20, 12),
+    )
+    with torch.no_grad():
+        context = model.prepare(context)
+        held = list[int]()
+        for _ in range(3):
+            fast(x, time, context)
+            held.append(resident_bytes())
+    counted = copy_bytes(header, names, "cpu", torch.float32)
+    assert counted > 45_000_000 and held[2] - held[1] < 5_000_000
+    assert held[1] - held[0] == pytest.approx(counted, rel=0.1)
+    assert (
+        copy_bytes(header, names, "cpu", torch.bfloat16)
+        == copy_bytes(header, names, "cuda", torch.float32)
+        == 0
+    )
+
+
+def test_plan_without_room_for_copies_keeps_weights_as_they_are(tmp_path: Path) -> None:
+    model = true_model("Wan2.1-T2V-1.3B", tmp_path)
+    whole = plan_memory(model, (832, 480), 81, device="cpu", dtype=torch.float32)
+    (phase,) = (phase for phase in whole.phases if phase.name == "transformer")
+    assert whole.resident is None and "copies for the processor" in phase.note
+    tight = plan_memory(model, (832, 480), 81, device="cpu", dtype=torch.float32, limit=phase.total - 1)
+    (smaller,) = (phase for phase in tight.phases if phase.name == "transformer")
+    assert tight.resident == 30 and smaller.weights < phase.weights and smaller.work == phase.work
 
 
 def test_packed_weights_stay_packed(tmp_path: Path) -> None:
