@@ -60,10 +60,19 @@ class Character(io.ComfyNode):
             raise InputError(
                 f"{name}: expected a face or a voice, got neither. Connect Encode Identity or Encode Voice."
             )
-        if consent == UNSAID:
-            words = ", ".join(CONSENT_MEANINGS)
-            raise InputError(f"{name}: expected a consent of {words}, got none. Choose the one that holds.")
+        if identity is not None and not isinstance(identity, ReferenceTokens):
+            raise InputError(
+                f"{name}: expected a face of Encode Identity, got one for Lynx. Use Apply Identity."
+            )
+        require_consent(name, consent)
         return io.NodeOutput(CharacterReference(name, identity, voice, consent))
+
+
+def require_consent(whose: str, consent: str) -> None:
+    """Raises: InputError: nobody has said on what ground a person is shown."""
+    if consent == UNSAID:
+        words = ", ".join(CONSENT_MEANINGS)
+        raise InputError(f"{whose}: expected a consent of {words}, got none. Choose the one that holds.")
 
 
 class ApplyCharacters(io.ComfyNode):

@@ -19,8 +19,10 @@ from .ovi_sampler import OviSampler
 from .prompt import EncodePrompt
 from .recipe_guiders import LynxGuider, PhantomGuider
 from .reference_inputs import PhantomSubjects, ReferencePrompt
+from .regions import IdentityRegion
 from .sampler import Sampler
 from .strength import IdentityStrength
+from .video_faces import ChooseFrames
 from .wan_loaders import LoadWanModel, LoadWanText, LoadWanVAE
 
 
@@ -44,9 +46,11 @@ class WanR2VExtension(ComfyExtension):
             LoadWanText,
             LoadWanVAE,
             LoadIdentityAdapter,
+            ChooseFrames,
             EncodeFace,
             ApplyIdentity,
             IdentityStrength,
+            IdentityRegion,
             LynxGuider,
             PhantomSubjects,
             PhantomGuider,

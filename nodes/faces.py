@@ -8,19 +8,22 @@ from numpy.typing import NDArray
 
 from ..wan_core.checkpoints.lynx import open_lynx, read_lynx
 from ..wan_core.checkpoints.lynx_face import load_arcface
-from ..wan_core.errors import InputError
-from ..wan_core.identity.alignment import align_face, face_template
-from ..wan_core.identity.arcface import CROP_SIZE, face_input
-from ..wan_core.identity.landmarks import draw_views, find_views
-from ..wan_core.identity.lynx_prepare import reference_pixels
-from ..wan_core.identity.views import choose_view, combine_embeddings
+from ..wan_core.errors import FaceError, InputError
+from ..wan_core.identity.alignment import face_template
+from ..wan_core.identity.arcface import CROP_SIZE
+from ..wan_core.identity.detectors import open_landmarks
+from ..wan_core.identity.lynx_prepare import picture_clips
+from ..wan_core.identity.views import SeenFace
+from ..wan_core.pipelines.photos import align_person
+from ..wan_core.provenance import CONSENT_MEANINGS
 from . import host
+from .characters import UNSAID, require_consent
 from .convert import photos_from_image
-from .host import io
+from .host import io, ui
 from .sockets import AdapterSocket, FaceAdapter, FaceReference, IdentitySocket
 
 FOLDER = "wan_r2v"
-ONLY, ALIGNED = "only", "aligned"
+AUTO, ALIGNED = "auto", "aligned"
 
 
 class LoadIdentityAdapter(io.ComfyNode):
@@ -61,7 +64,7 @@ class LoadIdentityAdapter(io.ComfyNode):
         files = host.adapter_files(FOLDER, adapter)
         config, _ = read_lynx(open_lynx(files))
         (recogniser_file,) = host.adapter_files(FOLDER, recogniser)
-        network = host.manage(load_arcface(recogniser_file))
+        network = load_arcface(recogniser_file)
         note = f"Lynx {config.variant}: {len(config.blocks)} identity layers for {config.num_blocks} blocks"
         return io.NodeOutput(FaceAdapter(files, config, network), f"{note} of width {config.dim}.")
 
@@ -82,51 +85,66 @@ class EncodeFace(io.ComfyNode):
                 io.Image.Input("image", tooltip="A photo, or a batch of up to 8 photos of the same person."),
                 io.Combo.Input(
                     "face",
-                    options=[ONLY, "1", "2", "3", "4", "5", ALIGNED],
-                    tooltip="only: the face, an error if there are several. 1, 2, ...: that one, by size. aligned: the "
-                    "photos are square ArcFace crops already, and nothing is looked for.",
+                    options=[AUTO, "1", "2", "3", "4", "5", ALIGNED],
+                    tooltip="auto: the largest face. 1, 2, ...: that one, by size. aligned: the photos are square "
+                    "ArcFace crops already, and nothing is looked for.",
+                ),
+                io.Combo.Input(
+                    "consent",
+                    options=[UNSAID, *CONSENT_MEANINGS],
+                    tooltip="On what ground the face is used. "
+                    + "; ".join(f"{word}: {meaning}" for word, meaning in CONSENT_MEANINGS.items()),
+                ),
+                io.Combo.Input(
+                    "detector",
+                    options=["scrfd", "yunet"],
+                    default="scrfd",
+                    optional=True,
+                    tooltip="scrfd: insightface's, as in training; for research only. yunet: OpenCV's, for any use.",
                 ),
             ],
             outputs=[
                 IdentitySocket.Output(display_name="identity"),
                 io.Image.Output(
-                    display_name="seen", tooltip="Faces that were found, the chosen one in green."
+                    display_name="seen", tooltip="Faces that were found, the chosen ones in green."
                 ),
-                io.String.Output(display_name="notes", tooltip="Photos that were left out."),
+                io.String.Output(display_name="notes", tooltip="How much the photos resemble each other."),
             ],
         )
 
     @classmethod
-    def execute(cls, adapter: FaceAdapter, image: torch.Tensor, face: str) -> io.NodeOutput:
+    def execute(
+        cls, adapter: FaceAdapter, image: torch.Tensor, face: str, consent: str, detector: str = "scrfd"
+    ) -> io.NodeOutput:
         """Find, align, encode and combine."""
         if not isinstance(adapter, FaceAdapter):
             raise InputError(
                 "adapter: expected that of Load Identity Adapter, got the encoders of nano. Use Encode Identity."
             )
-        photos = [photo.numpy() for photo in photos_from_image(image)]
-        found = [_look(photo, face, f"photo {number}") for number, photo in enumerate(photos, 1)]
-        crops = [
-            face_input(align_face(photo, marks)) for photo, (marks, _) in zip(photos, found, strict=True)
-        ]
-        device = host.place(adapter.recogniser)
-        embeds = host.intermediate(adapter.recogniser.model(torch.cat(crops).to(device)))
-        combined = combine_embeddings(embeds)
-        first = combined.used[0] - 1
-        picture, grey = reference_pixels(photos[first], found[first][0])
-        seen = torch.from_numpy(np.stack([marked for _, marked in found])).float() / 255
-        reference = FaceReference(adapter, combined.embedding, picture, grey)
-        return io.NodeOutput(reference, host.intermediate(seen), "\n".join(combined.notes()))
-
-
-def _look(photo: NDArray[np.uint8], face: str, where: str) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
-    """Landmarks of the face that is meant, and the photo with what was seen."""
-    if face == ALIGNED:
-        height, width = photo.shape[:2]
-        if height != width:
-            raise InputError(
-                f"{where}: expected an aligned crop, as wide as high, got {width}x{height}. Choose only."
+        require_consent("face", consent)
+        photos = photos_from_image(image)
+        find = aligned_face if face == ALIGNED else open_landmarks(host.face_detector(detector), is_lynx=True)
+        try:
+            person = align_person(
+                adapter.recogniser, photos, int(face) if face.isdigit() else "auto", find, "face"
             )
-        return face_template(CROP_SIZE) * np.float32(width / CROP_SIZE), photo
-    faces = find_views(photo, is_lynx=True)
-    chosen = choose_view(faces, int(face) if face.isdigit() else None, where=where)
-    return chosen.landmarks, draw_views(photo, faces, chosen)
+        except FaceError as error:
+            raise InputError(f"{error} What was seen: {host.keep_picture(error.picture)}") from error
+        picture, grey = picture_clips(person.picture)
+        seen = host.intermediate(torch.from_numpy(person.seen.copy())[None].float() / 255)
+        reference = FaceReference(adapter, host.intermediate(person.combined.embedding), picture, grey)
+        return io.NodeOutput(reference, seen, "\n".join(person.notes()), ui=ui.PreviewImage(seen))
+
+
+def aligned_face(photo: NDArray[np.uint8]) -> list[SeenFace]:
+    """The face of a crop that is aligned as ArcFace's are: its landmarks lie where the template has them.
+
+    Raises: InputError: it is not as wide as high.
+    """
+    height, width = photo.shape[:2]
+    if height != width:
+        raise InputError(
+            f"image: expected an aligned crop, as wide as high, got {width}x{height}. Choose auto as the face."
+        )
+    marks = face_template(CROP_SIZE) * np.float32(width / CROP_SIZE)
+    return [SeenFace(marks, 0.0, 0.0, float(width), float(height))]

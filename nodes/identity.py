@@ -5,22 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
-
-from ..wan_core.checkpoints.lynx import load_lynx
 from ..wan_core.errors import InputError
-from ..wan_core.identity.lynx_prepare import (
-    REFERENCE_PROMPT,
-    LynxPictures,
-    LynxPrepared,
-    draw_latents,
-    prepare_lynx,
-)
 from ..wan_core.identity.strength import Strength
 from . import host
 from .host import io
+from .lynx import prepare_face, read_pictures
+from .regions import ActiveRegion, RegionSocket
 from .sockets import FaceReference, IdentitySocket, ShapedStrength, StrengthSocket
-from .wan_vae import HostWanVAE
 
 SETS = ("face", "nobody")
 
@@ -65,6 +56,7 @@ class ApplyIdentity(io.ComfyNode):
                 io.Vae.Input("vae", optional=True, tooltip="Wan 2.1's VAE; full needs it."),
                 io.Clip.Input("clip", optional=True, tooltip="umT5; full needs it for its own short prompt."),
                 StrengthSocket.Input("strength", optional=True, tooltip="From Identity Strength."),
+                RegionSocket.Input("region", optional=True, tooltip="Where it acts, from Identity Region."),
             ],
             outputs=[
                 io.Model.Output(display_name="model"),
@@ -87,6 +79,7 @@ class ApplyIdentity(io.ComfyNode):
         vae: Any = None,
         clip: Any = None,
         strength: ShapedStrength | None = None,
+        region: ActiveRegion | None = None,
     ) -> io.NodeOutput:
         """Prepare, and put the result on a clone of the model."""
         if not isinstance(identity, FaceReference):
@@ -100,51 +93,19 @@ class ApplyIdentity(io.ComfyNode):
         if cross.scale == 0.0 and own.scale == 0.0:
             return io.NodeOutput(model, positive, negative, "identity: off, the model is as it was.")
         tower, notes = host.wan_tower(model), list[str]()
-        pictures = _pictures(identity, vae, clip, seed, notes) if config.has_reference else None
-        prepared = _prepare(model, tower, identity, pictures)
+        pictures = read_pictures(identity, vae, clip, seed, notes) if config.has_reference else None
+        prepared = prepare_face(model, tower, identity, pictures)
         sets = {
             name: host.HeldReferences(branch.identity, branch.reference)
             for name, branch in zip(SETS, (prepared.face, prepared.nobody), strict=True)
         }
-        result = host.apply_identity(model, sets, cross, own, is_bound=config.variant == "full")
+        result = host.apply_identity(
+            model,
+            sets,
+            cross,
+            own,
+            is_bound=config.variant == "full",
+            region=None if region is None else region.weights,
+        )
         marked = host.mark(positive, SETS[0]), host.mark(negative, SETS[1])
         return io.NodeOutput(result, *marked, "\n".join([prepared.memory_note(), *notes]))
-
-
-def _pictures(identity: FaceReference, vae: Any, clip: Any, seed: int, notes: list[str]) -> LynxPictures:
-    """What full's reference pass reads; a VAE that gives no distribution is noted."""
-    if vae is None or clip is None:
-        raise InputError(
-            f"Lynx full: expected a VAE and a CLIP for the face's picture, got no {'VAE' if vae is None else 'CLIP'}. "
-            "Connect Wan 2.1's VAE and umT5."
-        )
-    context = clip.encode_from_tokens_scheduled(clip.tokenize(REFERENCE_PROMPT))[0][0]
-    if not isinstance(vae, HostWanVAE):
-        notes.append(
-            "picture: core's VAE gives the mean of the latents, the official code draws them (Load Wan VAE)."
-        )
-    face, nobody = (_latents(vae, pixels, seed) for pixels in (identity.face, identity.nobody))
-    return LynxPictures(face=face, nobody=nobody, context=context)
-
-
-def _latents(vae: Any, pixels: torch.Tensor, seed: int) -> torch.Tensor:
-    if not isinstance(vae, HostWanVAE):
-        return host.normalised_latents(vae.encode(pixels[0].permute(1, 2, 3, 0) / 2 + 0.5))
-    moments = torch.cat(vae.posterior(pixels), dim=1).float().cpu()
-    mean, std = (torch.tensor(values) for values in (vae.config.latents_mean, vae.config.latents_std))
-    return draw_latents(moments, mean, std, torch.Generator().manual_seed(seed + 1))
-
-
-def _prepare(model: Any, tower: Any, identity: FaceReference, pictures: LynxPictures | None) -> LynxPrepared:
-    """Load the adapter's weights, compute with them, and let go of them."""
-    adapter = load_lynx(identity.adapter.files, dtype=None, operations=host.cast_operations())
-    latents = torch.zeros(1, 16, 1, 32, 32) if pictures is None else pictures.face
-    device, dtype = host.place_beside(model, [host.manage(adapter)], latents)
-    if pictures is not None:
-        pictures = LynxPictures(
-            face=pictures.face.to(device, dtype),
-            nobody=pictures.nobody.to(device, dtype),
-            context=pictures.context.to(device, dtype),
-        )
-    prepared = prepare_lynx(adapter, tower, identity.embeds.to(device, dtype), pictures)
-    return prepared.to(host.intermediate(identity.embeds).device)

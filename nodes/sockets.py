@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..wan_core.identity.arcface import ArcFace
 from ..wan_core.identity.lynx import LynxConfig
 from ..wan_core.identity.strength import Strength
 from ..wan_core.ops.key_value import PreparedInjection
@@ -49,12 +50,12 @@ class ReferenceTokens:
 class FaceAdapter:
     """A Lynx adapter that is read when a face is prepared, and the recogniser that it was trained with.
 
-    files: folder or files of the adapter.   config: sizes, from their headers.   recogniser: ModelPatcher of `ArcFace`.
+    files: folder or files of the adapter.   config: sizes, from their headers.   recogniser: small, stays on the CPU.
     """
 
     files: tuple[Path, ...]
     config: LynxConfig
-    recogniser: Any
+    recogniser: ArcFace
 
 
 @dataclass(frozen=True, eq=False)

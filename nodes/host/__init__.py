@@ -22,6 +22,7 @@ from .memory import (
     progress_bar,
 )
 from .ovi import load_ovi, ovi_family
+from .pictures import face_detector, keep_picture
 from .recipes import RecipeGuider, streams_of, with_streams
 from .sampling import ChainGuider, make_callback
 from .tower import place_beside, wan_tower
@@ -41,6 +42,8 @@ __all__ = [
     "adapter_files",
     "adapter_names",
     "RecipeGuider",
+    "face_detector",
+    "keep_picture",
     "apply_identity",
     "streams_of",
     "with_streams",

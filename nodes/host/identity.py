@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,11 @@ from .wan import HostWanModel
 #: Key under which a condition names its set of references ("face", "nobody"), as `identity.recipes` names them.
 REFERENCE_SET = "wan_r2v_references_of"
 KEY = "wan_r2v_identity"
+
+Grid = tuple[int, int, int]
+"""Tokens of a clip: latent frames, rows, columns."""
+Region = Callable[[Grid], Tensor]
+"""From the grid of a clip to a weight for each of its tokens."""
 
 
 class HeldInjection(nn.Module):
@@ -58,13 +63,14 @@ class IdentityWrapper:
     """Gives every forward the references of its condition, as strong as they are at its noise level."""
 
     def __init__(
-        self, sets: Any, cross: Strength, own: Strength, is_bound: bool, weights: Any, subject: str | None
+        self, sets: Any, cross: Strength, own: Strength, weights: Any, region: Region | None
     ) -> None:
         self.sets = sets
         self.strengths = (cross, own)
-        self.weights = weights if is_bound else None
-        self.subject = subject
+        self.weights = weights
+        self.region = region
         self._tables: dict[tuple[float, ...], tuple[StrengthTable, StrengthTable]] = {}
+        self._regions: dict[Grid, Tensor] = {}
 
     def __call__(
         self,
@@ -85,11 +91,10 @@ class IdentityWrapper:
         name = conds.pop(REFERENCE_SET, options.get(REFERENCE_SET))
         held = self._held(name)
         cross, own = self._rows(options, float(timestep.max()), len(held.cross.keys))
+        places = self._places(executor.class_obj, x)
         injection = held.cross.at(x.device, x.dtype, cross)
         reference = None if held.own is None else held.own.at(x.device, x.dtype, own)
-        active = Active(
-            cross=() if injection is None else (injection,), own=() if reference is None else (reference,)
-        )
+        active = Active(cross=_within(injection, places), own=_within(reference, places))
         options[REFERENCE_SET] = name
         options[ACTIVE] = (*options.get(ACTIVE, ()), active)
         result = executor(x, timestep, context, clip_fea, time_dim_concat, options, **conds)
@@ -129,13 +134,29 @@ class IdentityWrapper:
         values = [timestep / 1000.0] if given is None else given.tolist()
         sigmas = tuple(min(float(value), 1.0) for value in values if value > 0.0) or (1.0,)
         if sigmas not in self._tables:
-            cross, own = (
-                resolve_strength(strength, sigmas, blocks, subject=self.subject)
-                for strength in self.strengths
-            )
+            cross, own = (resolve_strength(strength, sigmas, blocks) for strength in self.strengths)
             self._tables[sigmas] = (cross, own)
         cross, own = self._tables[sigmas]
         return cross.row(timestep), own.row(timestep)
+
+    def _places(self, transformer: Any, x: Tensor) -> Tensor | None:
+        """A weight for each token of a clip (B, C, F, H, W), or None for everywhere."""
+        if self.region is None:
+            return None
+        sizes = transformer.config if isinstance(transformer, HostWanModel) else transformer
+        frames, rows, columns = (
+            -(-side // step) for side, step in zip(x.shape[2:], sizes.patch_size, strict=True)
+        )
+        grid = (frames, rows, columns)
+        if grid not in self._regions:
+            self._regions = {grid: self.region(grid)}
+        return self._regions[grid].to(x.device)
+
+
+def _within(injection: PreparedInjection | None, places: Tensor | None) -> tuple[PreparedInjection, ...]:
+    if injection is None:
+        return ()
+    return (injection if places is None else injection.with_regions(places),)
 
 
 def apply_identity(
@@ -145,18 +166,18 @@ def apply_identity(
     own: Strength,
     *,
     is_bound: bool,
-    subject: str | None = None,
+    region: Region | None = None,
 ) -> comfy.model_patcher.ModelPatcher:
     """A clone of a MODEL with references on it; the MODEL stays as it is.
 
     Args:
         sets: of references, by the name that conditions give.   cross, own: strength of each kind of attention.
-        is_bound: keys and values hold for the weights as they are now.   subject: name in the strengths, or None.
+        is_bound: keys and values hold for the weights as they are now.   region: where they act; None for everywhere.
     Raises: InputError: a MODEL without Wan's blocks.
     """
     result = patcher.clone()
     kept = manage(nn.ModuleDict(dict(sets)))
-    wrapper = IdentityWrapper(kept, cross, own, is_bound, patcher.patches_uuid, subject)
+    wrapper = IdentityWrapper(kept, cross, own, patcher.patches_uuid if is_bound else None, region)
     if not isinstance(result.get_model_object("diffusion_model"), HostWanModel):
         patch_attention(result)
     kinds = comfy.patcher_extension.WrappersMP

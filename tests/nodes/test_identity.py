@@ -44,7 +44,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Any
 
 
 @VARIANTS
-@pytest.mark.parametrize("how", ["", " guided", " LoRA", " shaped", " EasyCache"])
+@pytest.mark.parametrize("how", ["", " guided", " LoRA", " shaped", " region", " EasyCache"])
 def test_lynx_gives_the_same_latents_on_both_models(found: dict[str, Any], variant: str, how: str) -> None:
     assert found[f"{variant}{how}: ours/core"] < SAME
     assert found[f"{variant}{how}: effect"] > 0.1
@@ -73,6 +73,13 @@ def test_full_knows_the_weights_that_it_was_prepared_with(found: dict[str, Any])
 @VARIANTS
 def test_strength_shapes_it(found: dict[str, Any], variant: str) -> None:
     assert found[f"{variant} shaped: changes"] > 0.01
+
+
+@VARIANTS
+def test_regions_restrict_it(found: dict[str, Any], variant: str) -> None:
+    """The whole picture as a region is no region; two people with a half each, here the same one twice, are one."""
+    assert found[f"{variant} region: everywhere"] < SAME
+    assert found[f"{variant} region: halves"] < SAME
 
 
 @VARIANTS

@@ -39,7 +39,7 @@ spec = importlib.util.spec_from_file_location(
 assert spec is not None and spec.loader is not None
 sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["pack"])
-from pack.nodes import bernini, faces, host, identity, recipe_guiders, strength, wan_loaders  # noqa: E402
+from pack.nodes import bernini, faces, host, identity, lynx, recipe_guiders, regions, strength, wan_loaders  # noqa: E402
 from pack.wan_core.identity.lynx import LynxAdapter  # noqa: E402
 
 STEPS, CFG, SIZE = 3, 3.0, (1, 16, 3, 8, 8)
@@ -81,10 +81,10 @@ def guided(guider: Any) -> Tensor:
 
 
 def apply(
-    model: Any, face: Any, scales: tuple[float, float] = (1.0, 1.0), shape: Any = None
+    model: Any, face: Any, scales: tuple[float, float] = (1.0, 1.0), shape: Any = None, region: Any = None
 ) -> tuple[Any, Any, Any, str]:
     """Apply Identity with everything that full needs."""
-    made = identity.ApplyIdentity.execute(model, PROMPT, NOTHING, face, *scales, 5, VAE, CLIP, shape)
+    made = identity.ApplyIdentity.execute(model, PROMPT, NOTHING, face, *scales, 5, VAE, CLIP, shape, region)
     return values(made)  # type: ignore[return-value]
 
 
@@ -149,23 +149,25 @@ def try_lynx(variant: str) -> None:
     """All that is asked of one variant."""
     files, _ = values(faces.LoadIdentityAdapter.execute(f"lynx_{variant}", "arcface.safetensors"))
     face, _, _ = values(
-        faces.EncodeFace.execute(files, torch.rand(1, 150, 150, 3, generator=GENERATOR), "aligned")
+        faces.EncodeFace.execute(
+            files, torch.rand(1, 150, 150, 3, generator=GENERATOR), "aligned", "fictional"
+        )
     )
 
     def lora(model: Any) -> Any:
         return comfy.sd.load_lora_for_models(model, None, LORA, 0.8, 0.0)[0]
 
     alive: list[weakref.ref[Any]] = []
-    load = identity.load_lynx
+    load = lynx.load_lynx
 
     def remember(*arguments: Any, **options: Any) -> LynxAdapter:
         adapter = load(*arguments, **options)
         alive.append(weakref.ref(adapter))
         return adapter
 
-    identity.load_lynx = remember
+    lynx.load_lynx = remember
     *_, results[f"{variant}: notes"] = apply(OURS, face)
-    identity.load_lynx = load
+    lynx.load_lynx = load
     gc.collect()
     results[f"{variant}: adapters left"] = sum(one() is not None for one in alive)
 
@@ -177,6 +179,16 @@ def try_lynx(variant: str) -> None:
     (shape, _) = values(strength.IdentityStrength.execute("slider", -0.7, 1.0, 0.95, 0.1, "", "0:1, 1:0.5"))
     shaped = both(f"{variant} shaped", lambda model: sampled(*apply(model, face, shape=shape)[:3]))
     results[f"{variant} shaped: changes"] = distance(shaped, plain)
+    left = values(regions.IdentityRegion.execute(0.0, 0.0, 0.5, 1.0, 0.0, 0.7))[0]
+    both(f"{variant} region", lambda model: sampled(*apply(model, face, region=left)[:3]))
+    everywhere = values(regions.IdentityRegion.execute(0.0, 0.0, 1.0, 1.0, 0.0, 1.0))[0]
+    results[f"{variant} region: everywhere"] = distance(
+        sampled(*apply(CORE, face, region=everywhere)[:3]), plain
+    )
+    right = values(regions.IdentityRegion.execute(0.5, 0.0, 1.0, 1.0, 0.0, 1.0))[0]
+    whole_left = values(regions.IdentityRegion.execute(0.0, 0.0, 0.5, 1.0, 0.0, 1.0))[0]
+    stacked = apply(apply(CORE, face, region=whole_left)[0], face, region=right)
+    results[f"{variant} region: halves"] = distance(sampled(*stacked[:3]), plain)
     for name, model in (("ours", OURS), ("core", CORE)):
         off = apply(model, face, (0.0, 0.0))
         results[f"{variant}: off on {name}"] = off[0] is model and off[1] is PROMPT and off[2] is NOTHING
