@@ -9,6 +9,8 @@ from .encoders import EncodeIdentity, EncodeVoice
 from .faces import EncodeFace, LoadIdentityAdapter
 from .guidance import Guider
 from .host import ComfyExtension, io
+from .humo import HumoConditioning
+from .humo_guider import HumoGuider
 from .identity import ApplyIdentity
 from .latents import Decode, EmptyLatent
 from .loaders import LoadDiT
@@ -20,7 +22,10 @@ from .prompt import EncodePrompt
 from .recipe_guiders import LynxGuider, PhantomGuider
 from .reference_inputs import PhantomSubjects, ReferencePrompt
 from .regions import IdentityRegion
+from .report import LikenessReport
 from .sampler import Sampler
+from .speak import LoadSpeechModel, Speak
+from .speech import EncodeSpeech
 from .strength import IdentityStrength
 from .video_faces import ChooseFrames
 from .wan_loaders import LoadWanModel, LoadWanText, LoadWanVAE
@@ -42,6 +47,7 @@ class WanR2VExtension(ComfyExtension):
             Guider,
             Sampler,
             Decode,
+            LikenessReport,
             LoadWanModel,
             LoadWanText,
             LoadWanVAE,
@@ -56,6 +62,9 @@ class WanR2VExtension(ComfyExtension):
             PhantomGuider,
             ReferencePrompt,
             BerniniGuider,
+            EncodeSpeech,
+            HumoConditioning,
+            HumoGuider,
             LoadOvi,
             LoadMMAudio,
             OviPrompt,
@@ -63,4 +72,6 @@ class WanR2VExtension(ComfyExtension):
             OviLatent,
             OviSampler,
             OviDecode,
+            LoadSpeechModel,
+            Speak,
         ]

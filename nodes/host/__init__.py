@@ -9,6 +9,7 @@ from comfy_api.latest import ComfyExtension, io, ui
 
 from .carriers import NAMED, nest, normalised_latents, raw_latents, set_in_conditioning, unnest
 from .folders import adapter_files, adapter_names, model_folder, model_folders, weight_file, weight_files
+from .humo import REFERENCE_LATENTS, SPEECH, humo_conditionings, is_large
 from .identity import HeldReferences, apply_identity, is_marked, mark
 from .joint import AUDIO_CONTEXT, REFERENCES, STREAMS, joint_model, wrap_joint
 from .memory import (
@@ -29,6 +30,10 @@ from .tower import place_beside, wan_tower
 from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
 
 __all__ = [
+    "REFERENCE_LATENTS",
+    "SPEECH",
+    "humo_conditionings",
+    "is_large",
     "AUDIO_CONTEXT",
     "STREAMS",
     "load_ovi",
@@ -42,8 +47,6 @@ __all__ = [
     "adapter_files",
     "adapter_names",
     "RecipeGuider",
-    "face_detector",
-    "keep_picture",
     "apply_identity",
     "streams_of",
     "with_streams",
@@ -53,6 +56,8 @@ __all__ = [
     "place_beside",
     "wan_tower",
     "check_interrupted",
+    "face_detector",
+    "keep_picture",
     "codec_dtype",
     "intermediate",
     "normalised_latents",

@@ -18,6 +18,7 @@ from ...wan_core.dit.block import WanBlock
 from ...wan_core.dit.config import WanConfig
 from ...wan_core.dit.context import PreparedContext
 from ...wan_core.dit.model import WanModel
+from ...wan_core.dit.speech import PreparedSpeech
 from ...wan_core.errors import InputError
 from ...wan_core.ops.norm import RMSNorm
 from ...wan_core.types import TokenStream
@@ -97,6 +98,10 @@ class HostWanModel(WanModel):
             TokenStream(latents=latents.to(x), source=number, timestep=None)
             for number, latents in enumerate(conds.get("context_latents") or (), start=1)
         ]
+        speech = None
+        if self.config.speech is not None:
+            streams += self.references(conds, frames)
+            speech = self.heard(conds, frames)
         result = super().forward(
             x,
             timestep,
@@ -105,8 +110,20 @@ class HostWanModel(WanModel):
             injections=collect(transformer_options, "cross_attn"),
             self_injections=collect(transformer_options, "self_attn"),
             streams=streams,
+            speech=speech,
         )
         return result[:, :, :frames]
+
+    def references(self, conds: dict[str, Any], frames: int) -> list[TokenStream]:
+        """HuMo's references as tokens behind the last of `frames`."""
+        latents = conds.get("reference_latent")
+        place = (float(frames), 0.0, 0.0)
+        return [] if latents is None else [TokenStream(latents=latents, offset=place, timestep=None)]
+
+    def heard(self, conds: dict[str, Any], frames: int) -> PreparedSpeech | None:
+        """HuMo's speech; windows beyond `frames` belong to nothing."""
+        windows = conds.get("audio_embed")
+        return None if windows is None else self.prepare_speech(windows[:, :frames])
 
     def image_embeds(self, clip_fea: Tensor | None) -> Tensor | None:
         """CLIP embeddings for a model that takes them; None, as ComfyUI does, for one that takes none.

@@ -20,6 +20,7 @@ from ...wan_core.dit.config import WanConfig
 from ...wan_core.dit.model import WanModel
 from ...wan_core.errors import CheckpointMismatchError, InputError
 from ...wan_core.ops.quantized import VALUE_TYPES, PackedWeight, QuantizedLinear, put_packed
+from .humo import HostHuMo
 from .packed import follow_patches, move_packed
 from .wan import HostWan21, HostWan22, HostWanModel
 
@@ -125,7 +126,9 @@ def _settings(config: WanConfig) -> Any:
     """ComfyUI's own settings of the family: latent format, shift, memory estimate."""
     models = comfy.supported_models
     kind = models.WAN21_T2V
-    if config.out_channels == TI2V_CHANNELS:
+    if config.speech is not None:
+        kind = models.WAN21_HuMo
+    elif config.out_channels == TI2V_CHANNELS:
         kind = models.WAN22_T2V
     elif config.image_dim is not None:
         kind = models.WAN21_I2V
@@ -133,6 +136,8 @@ def _settings(config: WanConfig) -> Any:
 
 
 def _base_model(config: WanConfig, settings: Any, device: torch.device) -> comfy.model_base.BaseModel:
+    if config.speech is not None:
+        return HostHuMo(settings, device=device)
     if config.out_channels == TI2V_CHANNELS:
         return HostWan22(settings, image_to_video=True, device=device)
     return HostWan21(settings, image_to_video=config.image_dim is not None, device=device)

@@ -70,6 +70,15 @@ class WhisperSpeech(nn.Module):
 
         Args: clip: mono, 16 kHz, up to 10 minutes.
         Returns: (T, 5, dim), float32, on the device of the weights.
+        Raises: as `features`.
+        """
+        count = clip.waveform.shape[-1] // FRAME_SAMPLES
+        return regroup_rate(self.features(clip), count)
+
+    @torch.no_grad()
+    def features(self, clip: AudioClip) -> Tensor:
+        """As `encode`, but 50 times a second, as Whisper gives them: (2 T, 5, dim).
+
         Raises: InputError: other channels or rate, not finite, shorter than a frame (40 ms), or too long.
         """
         waveform = clip.waveform
@@ -87,7 +96,7 @@ class WhisperSpeech(nn.Module):
                 "Cut the recording."
             )
         pieces = [self._encode_piece(piece) for piece in waveform[0].split(PIECE_SAMPLES)]
-        return regroup_rate(torch.cat(pieces)[: 2 * count], count)
+        return torch.cat(pieces)[: 2 * count]
 
     def _encode_piece(self, samples: Tensor) -> Tensor:
         """Averages (1500, 5, dim), float32, of at most 30 s; the rest of the piece is silence, as in training."""
