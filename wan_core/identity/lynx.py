@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -210,23 +210,14 @@ def _visit(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _SparseInjection(PreparedInjection):
-    """Blocks without keys are left alone at any scale; a step that is done again in float32 converts what it reads."""
+    """Blocks without keys are left alone at any scale."""
 
     __slots__ = ()
 
     def attend(self, block_index: int, query: Tensor) -> Tensor | None:
         if block_index >= len(self.keys) or self.scales[block_index] == 0.0:
             return PreparedInjection.attend(self, block_index, query)
-        key, value = self.keys[block_index], self.values[block_index]
-        if not key.shape[2]:
-            return None
-        if key.dtype == query.dtype:
-            return PreparedInjection.attend(self, block_index, query)
-        keys, values = (
-            (*all_of[:block_index], own.to(query.dtype), *all_of[block_index + 1 :])
-            for all_of, own in ((self.keys, key), (self.values, value))
-        )
-        return PreparedInjection.attend(replace(self, keys=keys, values=values), block_index, query)
+        return PreparedInjection.attend(self, block_index, query) if self.keys[block_index].shape[2] else None
 
 
 def _injection(keys: list[Tensor], values: list[Tensor]) -> PreparedInjection:

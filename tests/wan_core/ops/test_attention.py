@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from tiny_dit import normal, relative_error
 
@@ -35,3 +36,12 @@ def test_heads_are_neighbouring_columns_and_come_back() -> None:
     assert heads.shape == (2, 3, 5, 4)
     assert torch.equal(heads[:, 1], x[..., 4:8])
     assert torch.equal(merge_heads(heads), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_keys_of_another_dtype_are_brought_to_that_of_the_query(dtype: torch.dtype) -> None:
+    """A step that is done again in float32 reads what was prepared in a half."""
+    query, key, value = normal(2, 3, 5, 8), normal(1, 3, 4, 8, seed=1), normal(1, 3, 4, 8, seed=2)
+    found = attend(query, key.to(dtype), value.to(dtype))
+    assert found.dtype == torch.float32
+    assert torch.equal(found, attend(query, key.to(dtype).float(), value.to(dtype).float()))
