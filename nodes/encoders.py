@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from ..wan_core.errors import InputError
+from ..wan_core.errors import FaceError, InputError
+from ..wan_core.identity.detectors import DETECTORS
 from ..wan_core.media import prepare_voice, resample
 from ..wan_core.pipelines.references import encode_faces, encode_voice, read_faces
 from ..wan_core.pipelines.request import MAX_PHOTOS
@@ -37,27 +38,65 @@ class EncodeIdentity(io.ComfyNode):
                     tooltip="auto: the largest face. 1, 2, ...: that one, by size. whole: the whole picture is the "
                     "face (for drawings and close-ups).",
                 ),
+                io.Combo.Input(
+                    "detector",
+                    options=list(DETECTORS),
+                    default="auto",
+                    optional=True,
+                    tooltip="cascade: bundled, frontal faces. scrfd: insightface's, also turned faces; for "
+                    "research only. yunet: OpenCV's, for any use. auto: the cascade, then scrfd where it is there.",
+                ),
+                io.Image.Input(
+                    "more_photos",
+                    optional=True,
+                    tooltip="Photos of the same person of another size; 8 in all.",
+                ),
             ],
             outputs=[
                 IdentitySocket.Output(display_name="identity"),
                 io.Image.Output(display_name="seen", tooltip="What the encoder saw."),
-                io.String.Output(display_name="notes", tooltip="Which face was used."),
+                io.String.Output(
+                    display_name="notes",
+                    tooltip="Which face was used, and how much the photos resemble each other.",
+                ),
+                io.Image.Output(
+                    display_name="photos", tooltip="The photos with all faces marked, those used in green."
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, encoders: Encoders, image: torch.Tensor, face: str) -> io.NodeOutput:
+    def execute(
+        cls,
+        encoders: Encoders,
+        image: torch.Tensor,
+        face: str,
+        detector: str = "auto",
+        more_photos: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
         """Find, cut out and encode."""
-        if image.shape[0] > MAX_PHOTOS:
+        photos = [*photos_from_image(image), *(() if more_photos is None else photos_from_image(more_photos))]
+        if len(photos) > MAX_PHOTOS:
             raise InputError(
-                f"image: expected at most {MAX_PHOTOS} photos, got {image.shape[0]}. Give the best ones."
+                f"image: expected at most {MAX_PHOTOS} photos, got {len(photos)}. Give the best ones."
             )
         choice = int(face) if face.isdigit() else face
         host.place(encoders.identity)
-        faces, notes = read_faces(encoders.identity.model, photos_from_image(image), choice)
-        tokens = host.intermediate(encode_faces(encoders.identity.model, faces))
-        seen = image_from_video(faces[:, :, None])
-        return io.NodeOutput(ReferenceTokens(tokens, encoders.identity_layers), seen, "\n".join(notes))
+        model = encoders.identity.model
+        try:
+            read = read_faces(model, photos, choice, host.face_detector(detector))
+        except FaceError as error:
+            raise InputError(f"{error} What was seen: {host.keep_picture(error.picture)}") from error
+        tokens, more = encode_faces(model, read.faces)
+        seen = image_from_video(read.faces[:, :, None])
+        marked = host.intermediate(torch.from_numpy(read.seen.copy())[None].float() / 255)
+        return io.NodeOutput(
+            ReferenceTokens(host.intermediate(tokens), encoders.identity_layers),
+            seen,
+            "\n".join((*read.notes, *more)),
+            marked,
+            ui=ui.PreviewImage(marked, cls=cls),
+        )
 
 
 class EncodeVoice(io.ComfyNode):

@@ -24,7 +24,7 @@ from .memory import (
 )
 from .ovi import load_ovi, ovi_family
 from .pictures import face_detector, keep_picture
-from .recipes import RecipeGuider, streams_of, with_streams
+from .recipes import RecipeGuider, check_streams, streams_of, with_streams
 from .sampling import ChainGuider, make_callback
 from .tower import place_beside, wan_tower
 from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
@@ -48,6 +48,7 @@ __all__ = [
     "adapter_names",
     "RecipeGuider",
     "apply_identity",
+    "check_streams",
     "streams_of",
     "with_streams",
     "cast_operations",

@@ -67,6 +67,14 @@ def _run(given: list[str], console: Console) -> int:
             from .voice import run_encode_voice
 
             run_encode_voice(options, console)
+        case "speak":
+            from .speak import run_speak
+
+            run_speak(options, console)
+        case "encode-identity":
+            from .identity import run_encode_identity
+
+            run_encode_identity(options, console)
         case "report":
             from .measure import run_report
 

@@ -14,8 +14,8 @@ import torch
 from av.codec import Codec
 
 from ..errors import WanCoreError
+from ..identity.detectors import detectors_here
 from ..identity.face import find_faces
-from ..identity.insight import installed_detector
 from ..media import plan_output
 from ..pipelines import NanoDefaults, load_bundle
 from ..pipelines.memory_plan import plan_memory
@@ -34,7 +34,7 @@ PACKAGES = (
     "safetensors",
     "numpy",
 )
-OPTIONAL_PACKAGES = ("transformers", "gguf", "insightface", "diffusers")
+OPTIONAL_PACKAGES = ("transformers", "gguf", "insightface", "onnxruntime", "diffusers")
 WELL, ILL = 0, 1
 
 
@@ -59,6 +59,7 @@ def run_doctor(options: argparse.Namespace, console: Console) -> int:
     findings = {name: _attempt(trial) for name, trial in trials.items()}
     is_well = all(needed.values()) and all(works for works, _ in findings.values())
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    detectors = detectors_here()
     models = [] if options.models is None else _plans(options)
     lines = [
         f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} processors",
@@ -66,6 +67,7 @@ def run_doctor(options: argparse.Namespace, console: Console) -> int:
         *(f"{name} {found or 'MISSING: pip install ' + name}" for name, found in needed.items()),
         *(f"{name} {found or 'not installed (optional)'}" for name, found in optional.items()),
         *(f"{name}: {text if works else 'FAILS: ' + text}" for name, (works, text) in findings.items()),
+        *(f"face detector {own.name}: {own.detail}" for own in detectors),
         *_abilities(),
         *(line for model in models for line in model["lines"]),
         "all well: try wan-r2v demo" if is_well else "not all is well: see the lines in capitals",
@@ -76,6 +78,7 @@ def run_doctor(options: argparse.Namespace, console: Console) -> int:
         "cuda": device,
         "packages": needed | optional,
         "checks": {name: {"works": works, "detail": text} for name, (works, text) in findings.items()},
+        "detectors": {own.name: {"is_ready": own.is_ready, "detail": own.detail} for own in detectors},
         "scenes": SCENES,
         "actions": ACTIONS,
         "openers": OPENERS,
@@ -156,5 +159,4 @@ def _try_weights(folder: Path | None) -> str:
 
 def _try_faces() -> str:
     find_faces(torch.zeros(64, 64, 3, dtype=torch.uint8))
-    second = installed_detector()
-    return "scikit-image's cascade" + (f", then insightface's {second.parent.name}" if second else "")
+    return "scikit-image's cascade"

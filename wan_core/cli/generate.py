@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, InputError
+from ..identity.detectors import Detector
 from ..identity.face import FaceChoice
+from ..identity.regions import Region
 from ..media import plan_output, read_photo, read_voice, write_bytes, write_video
 from ..pipelines import (
     Character,
@@ -26,23 +28,22 @@ from ..pipelines.best_of import BestOf, best_of_nano
 from ..pipelines.humo_request import is_humo
 from ..pipelines.likeness import NanoVoices, PersonReference
 from ..pipelines.ovi_files import is_joint
-from ..pipelines.ovi_files import is_joint
 from ..pipelines.recognisers import DrawnFaces
 from ..pipelines.voice_file import read_voice_tokens
 from ..provenance import Consent, SyntheticTag, check_consent, to_metadata
 from .arguments import parse_face, parse_named_files, parse_size
 from .console import Console
+from .faces import check_regions, read_detector, read_person, read_regions, showing_faces
 from .generate_humo import run_generate_humo
-from .generate_ovi import run_generate_ovi
 from .generate_ovi import run_generate_ovi
 from .generate_wan import run_generate_wan
 from .humo_options import refuse_speech_options
 from .measure import Judges, plan_report, write_report
 from .output import package_version, plan_clip
 from .ovi_options import refuse_joint_options
-from .ovi_options import refuse_joint_options
 from .parser import DEMO_FILE
 from .wan_options import check_options
+from .wan_references import read_strength
 
 DEMO_PROMPT = 'character1 waves at the beach and says "hello everyone"'
 CLIP_FILE = "clip.mp4"
@@ -90,10 +91,6 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
         run_generate_humo(options, console)
         return
     refuse_speech_options(options)
-    if options.model is not None and is_joint(options.model):
-        run_generate_ovi(options, console)
-        return
-    refuse_joint_options(options)
     check_options(options)
     if options.model is not None:
         run_generate_wan(options, console)
@@ -105,7 +102,10 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
     if options.draft_steps is not None and options.best_of is None:
         raise InputError("--draft-steps: expected --best-of with it, got none. Say how many seeds to try.")
     output = plan_clip(options.output, CLIP_FILE, overwrite=options.overwrite)
-    characters, notes = _read_characters(photos, voices, face)
+    regions = read_regions(options.region)
+    with showing_faces(output):
+        characters, notes = _read_characters(photos, voices, face, read_detector(options), regions)
+    strength = read_strength(options)
     first_frame = None
     if options.first_frame is not None:
         picture = read_photo(options.first_frame)
@@ -121,7 +121,8 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
         seed=options.seed,
         has_audio=options.audio is not False,
         steps=options.steps,
-        scales=_scales(options),
+        scales=_scales(options, strength.scale),
+        strength=replace(strength, scale=1.0),
     )
     job = Job(
         request=request,
@@ -134,7 +135,8 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
         best_of=options.best_of,
         draft_steps=options.draft_steps,
     )
-    lines, content = make_clip(job, console)
+    with showing_faces(output):
+        lines, content = make_clip(job, console)
     console.show(lines, content)
 
 
@@ -281,37 +283,45 @@ def _report(job: Job, bundle: NanoBundle, path: Path) -> tuple[list[str], dict[s
 
 
 def _read_characters(
-    photos: dict[str, list[Path]], voices: dict[str, list[Path]], face: FaceChoice
+    photos: dict[str, list[Path]],
+    voices: dict[str, list[Path]],
+    face: FaceChoice,
+    detector: Detector,
+    regions: dict[str, tuple[Region, ...]],
 ) -> tuple[tuple[Character, ...], list[str]]:
     characters: list[Character] = []
     notes: list[str] = []
     for name in dict.fromkeys((*photos, *voices)):
-        pictures = [read_photo(path) for path in photos.get(name, [])]
+        person = read_person(photos.get(name, []), detector, face)
         recordings = voices.get(name, [])
         # Several recordings of a person would need joining; nano reads one.
         if len(recordings) > 1:
             notes.append(f"{name}: {len(recordings)} recordings given; {recordings[0].name} is used.")
         is_encoded = bool(recordings) and recordings[0].suffix == ".safetensors"
         sound = read_voice(recordings[0]) if recordings and not is_encoded else None
-        notes += [f"{name}: {note}" for picture in pictures for note in picture.notes]
+        notes += [f"{name}: {note}" for note in person.notes]
         notes += [f"{name}: {note}" for note in (sound.notes if sound else ())]
         characters.append(
             Character(
                 name=name,
-                photos=tuple(picture.pixels for picture in pictures),
+                photos=person.photos,
+                identity=person.identity,
+                detector=detector,
+                regions=regions.get(name, ()),
                 voice=sound.clip if sound else None,
                 voice_tokens=read_voice_tokens(recordings[0]) if is_encoded else None,
                 face=face,
             )
         )
+    check_regions(regions, [own.name for own in characters])
     return tuple(characters), notes
 
 
-def _scales(options: argparse.Namespace) -> Scales | None:
+def _scales(options: argparse.Namespace, identity_scale: float) -> Scales | None:
     """The model's scales with what the options change; the prompt's scale changes picture and sound alike."""
     scales = NanoDefaults().scales
-    if options.identity_scale is not None:
-        scales = replace(scales, identity_strength=options.identity_scale)
+    if identity_scale != 1.0:
+        scales = replace(scales, identity_strength=scales.identity_strength * identity_scale)
     if options.voice_scale is not None:
         scales = replace(scales, voice_strength=options.voice_scale)
     if options.text_scale is not None:

@@ -18,11 +18,13 @@ from ..pipelines.wan_generate import decode_latents, sample_wan
 from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes, read_latents
 from ..pipelines.wan_plan import WanPlan, plan_wan
 from ..pipelines.wan_request import WanRequest
-from ..provenance import SyntheticTag, to_metadata
+from ..provenance import SyntheticTag, check_consent, to_metadata
 from .arguments import parse_size
 from .console import Console
+from .faces import showing_faces
 from .output import package_version, plan_clip
 from .wan_options import parse_device, parse_guidance, parse_interval, read_execution, read_files
+from .wan_references import describe_references, read_characters, read_strength
 
 LATENTS_SUFFIX = ".latents.safetensors"
 
@@ -38,8 +40,10 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
         CheckpointError: a file is missing, damaged or of another model.
         OutputError: the clip can't be written; the latents are kept, and the text says where.
     """
+    consent = check_consent(options.consent, bool(options.reference))
     output = plan_clip(options.output, "clip.mp4", overwrite=options.overwrite)
-    request, notes = _read_request(options)
+    with showing_faces(output):
+        request, notes = _read_request(options)
     plan = plan_wan(request, read_files(options), read_execution(options))
     for line in _announce(plan):
         console.note(line)
@@ -49,7 +53,8 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
     def show(progress: Progress) -> None:
         bar.update(progress.stage, progress.done, progress.total)
 
-    latents, more = sample_wan(plan, show)
+    with showing_faces(output):
+        latents, more = sample_wan(plan, show)
     notes += more
     family = plan.model.family
     info = LatentsInfo(family=family.name, seed=request.seed)
@@ -61,7 +66,7 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
         tiling=plan.memory.tiling,
         progress=show,
     )
-    tag = SyntheticTag(model=family.name, consent=None, seed=request.seed, version=package_version())
+    tag = SyntheticTag(model=family.name, consent=consent, seed=request.seed, version=package_version())
     try:
         path, content = _write(frames, output, family.fps, to_metadata(tag), overwrite=options.overwrite)
     except BaseException as error:
@@ -75,7 +80,14 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
             ) from error
         console.note(remedy)
         raise
-    _show(console, path, content | {"model": family.name, "seed": request.seed}, started, notes)
+    more_content = {
+        "model": family.name,
+        "seed": request.seed,
+        "method": family.method,
+        "references": [own.name for own in request.characters] if plan.has_references else [],
+        "consent": consent,
+    }
+    _show(console, path, content | more_content, started, notes)
 
 
 def run_decode(options: argparse.Namespace, console: Console) -> None:
@@ -104,7 +116,7 @@ def run_decode(options: argparse.Namespace, console: Console) -> None:
 
 
 def _read_request(options: argparse.Namespace) -> tuple[WanRequest, list[str]]:
-    notes: list[str] = []
+    characters, notes = read_characters(options)
     pictures: list[Tensor | None] = []
     for path in (options.first_frame, options.last_frame):
         picture = None if path is None else read_photo(path)
@@ -126,6 +138,9 @@ def _read_request(options: argparse.Namespace) -> tuple[WanRequest, list[str]]:
         preset=options.preset,
         rule=options.guidance_rule or "plain",
         interval=parse_interval(options.guidance_interval),
+        characters=characters,
+        strength=read_strength(options),
+        reference_guidance=options.reference_guidance,
     )
     return request, notes
 
@@ -140,6 +155,7 @@ def _announce(plan: WanPlan) -> list[str]:
         f"{family.name}: {settings.frames} frames of {plan.size[0]}x{plan.size[1]} at {family.fps} a second, "
         f"{len(settings.schedule().shown)} steps of {settings.solver}, shift {settings.shift:g}, guidance {guidance}",
         *([f"LoRA: {', '.join(dict.fromkeys(names))}"] if names else []),
+        *describe_references(plan),
         *plan.memory.lines(),
     ]
 

@@ -13,7 +13,7 @@ from ..pipelines.request import Character
 from .arguments import parse_face, parse_named_files, parse_size
 from .wan_options import parse_guidance
 
-#: Options that only a joint model understands, and those that it does not: attribute -> option.
+#: Options that only a joint model understands: attribute -> option.
 JOINT_ONLY = {
     "audio_vae": "--audio-vae",
     "vocoder": "--vocoder",
@@ -21,31 +21,16 @@ JOINT_ONLY = {
     "voice_span": "--voice-span",
     "negative_sound": "--negative-sound",
 }
-NOT_JOINT = {
-    "model_low": "--model-low",
-    "clip_vision": "--clip-vision",
-    "lora": "--lora",
-    "lora_high": "--lora-high",
-    "lora_low": "--lora-low",
-    "guidance_rule": "--guidance-rule",
-    "guidance_interval": "--guidance-interval",
-    "preset": "--preset",
-    "last_frame": "--last-frame",
-    "identity_scale": "--identity-scale",
-    "identity_preset": "--identity-preset",
-    "identity_slider": "--identity-slider",
-    "identity_window": "--identity-window",
-    "region": "--region",
-    "detector": "--detector",
-    "detector_model": "--detector-model",
-    "voice_scale": "--voice-scale",
-    "text_scale": "--text-scale",
-    "shot_type": "--shot-type",
-    "report": "--report",
-    "best_of": "--best-of",
-    "draft_steps": "--draft-steps",
-    "weights": "--weights",
-}
+#: Attributes of the options that a joint model understands beside these.
+UNDERSTOOD = frozenset(
+    (
+        *JOINT_ONLY,
+        *("command", "json", "debug", "output", "overwrite", "seed", "steps", "size", "duration", "frames"),
+        *("prompt", "negative_prompt", "first_frame", "reference", "voice", "face", "consent", "audio"),
+        *("model", "vae", "text_encoder", "tokenizer", "guidance", "reference_guidance", "solver", "shift"),
+        *("vram", "device", "dtype", "safe"),
+    )
+)
 
 
 def refuse_joint_options(options: argparse.Namespace) -> None:
@@ -65,10 +50,11 @@ def refuse_other_options(options: argparse.Namespace) -> None:
 
     Raises: InputError: one was given.
     """
-    for name, option in NOT_JOINT.items():
-        value = getattr(options, name)
-        if value is not None and value is not False and value != []:
-            raise InputError(f"{option}: expected none with Ovi and DreamID-Omni, got one. Leave it out.")
+    for name, value in vars(options).items():
+        if name in UNDERSTOOD or value is None or value is False or value == []:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        raise InputError(f"{option}: expected none with Ovi and DreamID-Omni, got one. Leave it out.")
 
 
 def read_ovi_files(options: argparse.Namespace) -> OviFiles:
@@ -95,6 +81,7 @@ def read_ovi_request(options: argparse.Namespace) -> tuple[OviRequest, list[str]
         picture = read_photo(options.first_frame)
         first_frame = picture.pixels
         notes += picture.notes
+    references: float | None = vars(options).get("reference_guidance")
     request = OviRequest(
         prompt=options.prompt,
         negative_prompt=options.negative_prompt,
@@ -109,6 +96,7 @@ def read_ovi_request(options: argparse.Namespace) -> tuple[OviRequest, list[str]
         shift=options.shift,
         solver=options.solver,
         guidance=parse_guidance(options.guidance),
+        reference_guidance=None if references is None else (references, references),
         voice_span=options.voice_span or "best",
     )
     return request, notes

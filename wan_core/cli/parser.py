@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..errors import InputError
+from .identity_parser import add_detector_options, add_encode_identity_options
 from .report_parser import add_best_of_options, add_report, add_report_options
-from .voice_parser import add_encode_voice_options
+from .voice_parser import add_encode_voice_options, add_speak_options
 from .wan_parser import add_decode_options, add_wan_options
 
 DEMO_FILE = "wan_r2v_demo.mp4"
@@ -55,10 +56,17 @@ def build_parser() -> Parser:
     add_report_options(report)
     _add_output(report, "stem of the two files (default: CLIP.report)")
     _add_weights(report)
+    encode_identity = add("encode-identity", "encode the face of photos or a video for generate")
+    add_encode_identity_options(encode_identity)
+    _add_output(encode_identity, "where the face goes (default: PHOTO.identity.safetensors here)")
+    _add_weights(encode_identity)
     encode_voice = add("encode-voice", "encode the voice of a recording for generate, and draw its card")
     add_encode_voice_options(encode_voice)
     _add_output(encode_voice, "where the tokens go (default: SOUND.voice.safetensors here)")
     _add_weights(encode_voice)
+    speech = add("speak", "speak a script in the voices of recordings")
+    add_speak_options(speech)
+    _add_output(speech, "where the sound goes (default: speech.wav here, or the next free number)")
     decode = add("decode", "make the clip of latents that generate has saved")
     add_decode_options(decode)
     _add_output(decode, "where the clip goes (default: clip.mp4 here, or the next free number)")
@@ -90,7 +98,8 @@ def _add_generate(add: AddCommand) -> None:
         action="append",
         default=[],
         metavar="NAME=PHOTO",
-        help="photo of a person, such as character1=photo.jpg; again for more photos of the same person",
+        help="photo or video of a person, or what encode-identity made, such as character1=photo.jpg; again for more "
+        "photos of the same person",
     )
     generate.add_argument(
         "--voice",
@@ -103,6 +112,14 @@ def _add_generate(add: AddCommand) -> None:
         "--face",
         metavar="WHICH",
         help="auto (default): the largest face; 2, 3, ...: the next largest; whole: all of the picture (for drawings)",
+    )
+    add_detector_options(generate)
+    generate.add_argument(
+        "--region",
+        action="append",
+        default=[],
+        metavar="NAME=X0,Y0,X1,Y1[@T0-T1]",
+        help="where a face acts, as shares of the picture, and when, in seconds; again for more (nano, Lynx)",
     )
     generate.add_argument(
         "--consent",

@@ -13,6 +13,7 @@ from ..checkpoints.lora import Lora
 from ..errors import InputError
 from ..pipelines.wan_files import WanFiles
 from ..pipelines.wan_plan import WanOptions
+from .faces import read_detector
 
 #: Options that only a named model understands, and those that only nano does: attribute -> option.
 WAN_ONLY = {
@@ -36,15 +37,15 @@ WAN_ONLY = {
     "safe": "--safe",
     "frames": "--frames",
     "last_frame": "--last-frame",
+    "method": "--method",
+    "adapter": "--adapter",
+    "recogniser": "--recogniser",
+    "reference_guidance": "--reference-guidance",
 }
 NANO_ONLY = {
-    "reference": "--reference",
     "voice": "--voice",
-    "consent": "--consent",
-    "face": "--face",
     "shot_type": "--shot-type",
     "audio": "--audio",
-    "identity_scale": "--identity-scale",
     "voice_scale": "--voice-scale",
     "text_scale": "--text-scale",
     "report": "--report",
@@ -68,7 +69,7 @@ def check_options(options: argparse.Namespace) -> None:
         if value is None or value is False or value == []:
             continue
         if is_wan:
-            remedy = "Leave it out; faces, voices and sound are nano's."
+            remedy = "Leave it out; voices and sound are nano's."
             raise InputError(f"{option}: expected none with --model, got one. {remedy}")
         raise InputError(f"{option}: expected --model with it, got none. Name the Wan model with --model.")
 
@@ -88,6 +89,12 @@ def read_files(options: argparse.Namespace) -> WanFiles:
         loras=parse_loras("--lora", options.lora),
         loras_high=parse_loras("--lora-high", options.lora_high),
         loras_low=parse_loras("--lora-low", options.lora_low),
+        method=options.method,
+        adapter=tuple(
+            Path(name).expanduser() for text in options.adapter for name in text.split(",") if name
+        ),
+        recogniser=options.recogniser,
+        detector=read_detector(options),
     )
 
 
@@ -160,7 +167,7 @@ def parse_guidance(text: str | None) -> tuple[float, float] | None:
 
     Raises: InputError: something else.
     """
-    numbers = None if text is None else _numbers(text)
+    numbers = None if text is None else parse_numbers(text)
     if numbers is not None and len(numbers) not in (1, 2):
         raise InputError(
             f"--guidance: expected a number, or LOW,HIGH for two experts, got {text!r}. 1 follows the prompt alone."
@@ -173,7 +180,7 @@ def parse_interval(text: str | None) -> tuple[float, float] | None:
 
     Raises: InputError: something else.
     """
-    numbers = None if text is None else _numbers(text)
+    numbers = None if text is None else parse_numbers(text)
     if numbers is not None and len(numbers) != 2:
         raise InputError(
             f"--guidance-interval: expected LOW,HIGH such as 0.2,0.9, got {text!r}. Write two numbers."
@@ -181,7 +188,7 @@ def parse_interval(text: str | None) -> tuple[float, float] | None:
     return None if numbers is None else (numbers[0], numbers[1])
 
 
-def _numbers(text: str) -> list[float]:
+def parse_numbers(text: str) -> list[float]:
     """Numbers between commas; none where one is no number."""
     try:
         return [float(part) for part in text.split(",")]

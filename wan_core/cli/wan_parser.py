@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .humo_parser import add_humo_options
 from .ovi_parser import add_ovi_options
 
 
@@ -21,6 +22,7 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
         "--tokenizer": "its tokenizer, where the encoder's file has none",
         "--clip-vision": "CLIP picture tower, for Wan2.1 image-to-video",
         "--last-frame": "picture that the clip ends with (Wan2.1-FLF2V)",
+        "--recogniser": "facexlib's ArcFace for Lynx (default: the file beside the adapter)",
     }
     for name, text in files.items():
         group.add_argument(name, type=Path, metavar="PATH", help=text)
@@ -30,6 +32,26 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
         "--lora-low": "LoRA for the low-noise expert alone",
     }.items():
         group.add_argument(name, action="append", default=[], metavar="FILE[:STRENGTH]", help=text)
+    group.add_argument(
+        "--method", metavar="NAME", help="phantom or bernini: the model's weights are those of that method"
+    )
+    group.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="FILE[,FILE]",
+        help="Lynx for Wan2.1-T2V-14B: its folder, or its files",
+    )
+    group.add_argument(
+        "--reference-guidance", type=float, metavar="X", help="by the references (default: the model's)"
+    )
+    group.add_argument("--identity-preset", metavar="NAME", help="free, as trained (default) or likeness")
+    group.add_argument(
+        "--identity-slider", type=float, metavar="X", help="instead: from -1 (free) over 0 to 1 (likeness)"
+    )
+    group.add_argument(
+        "--identity-window", metavar="LOW,HIGH", help="noise levels at which references act (default: all)"
+    )
     group.add_argument("--frames", type=int, metavar="N", help="4k + 1, instead of --duration")
     group.add_argument("--solver", metavar="NAME", help="unipc (default), dpm++ or euler")
     group.add_argument(
@@ -48,6 +70,7 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--safe", action="store_true", help="repeat a step that gives NaN in float32")
     add_ovi_options(command)
+    add_humo_options(command)
 
 
 def add_decode_options(command: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..dit.joint import JointModel
 from ..errors import ShapeError
+from ..identity.strength import ShapedInjection, StrengthTable
 from ..ops.key_value import PreparedInjection
 from ..sampling.guidance import GuidanceChain, GuidanceTerm
 from ..sampling.loop import AVTimesteps
@@ -23,12 +24,26 @@ class NanoCondition:
 
     Attributes:
         context: text, (B or 1, L, text_dim).
-        video, audio: references injected into the tower of the picture and of the sound.
+        video, audio: references injected into the tower of the picture and of the sound; a `ShapedInjection` acts as
+            its table says.
     """
 
     context: Tensor
-    video: tuple[PreparedInjection, ...] = ()
+    video: tuple[PreparedInjection | ShapedInjection, ...] = ()
     audio: tuple[PreparedInjection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceShape:
+    """When and where a face acts.
+
+    Attributes:
+        table: factor at every step and block, None for 1 throughout.
+        weights: of every token of the picture, (L,), None for everywhere.
+    """
+
+    table: StrengthTable | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,10 +71,21 @@ class NanoDenoiser:
             latents,
             (timesteps.video, timesteps.audio),
             condition.context,
-            video_injections=condition.video,
+            video_injections=acting(condition.video, float(timesteps.video.max())),
             audio_injections=condition.audio,
             fuse=self.fuse,
         )
+
+
+def acting(
+    injections: tuple[PreparedInjection | ShapedInjection, ...], timestep: float
+) -> tuple[PreparedInjection, ...]:
+    """Injections as they act at a timestep in [0, 1000]; those that do not are left out.
+
+    Raises: ConfigError: a table of another number of blocks.
+    """
+    found = [own.at(timestep) if isinstance(own, ShapedInjection) else own for own in injections]
+    return tuple(own for own in found if own is not None)
 
 
 @torch.no_grad()
@@ -70,6 +96,7 @@ def make_conditions(
     identity_tokens: Tensor | None,
     voice_tokens: Tensor | None,
     scales: Scales,
+    shape: FaceShape | None = None,
 ) -> GuidanceChain[NanoCondition]:
     """Encode the text, prepare the injections once, and build the chain nothing -> references -> references and text.
 
@@ -79,17 +106,21 @@ def make_conditions(
     Args:
         token_ids: prompts, (B, L).   negative_ids: (B or 1, L).   Both padded with 0.
         identity_tokens, voice_tokens: (B or 1, N, D), or None without a face or voice.
-        scales: guidance scales and strengths.
+        scales: guidance scales and strengths.   shape: of the face's strength over steps, blocks and picture.
     Returns:
         The chain for `wan_core.sampling.sample`.
     """
     video_tower, audio_tower = bundle.dit.video_model, bundle.dit.audio_model
-    video: tuple[PreparedInjection, ...] = ()
+    video: tuple[PreparedInjection | ShapedInjection, ...] = ()
     audio: tuple[PreparedInjection, ...] = ()
-    if identity_tokens is not None and scales.identity_strength > 0.0:
+    shape = shape or FaceShape()
+    is_on = shape.table is None or not shape.table.is_off
+    if identity_tokens is not None and scales.identity_strength > 0.0 and is_on:
         norms, heads = video_tower.key_norms(), video_tower.config.num_heads
         prepared = bundle.identity_adapter.prepare(identity_tokens, norms, heads)
-        video = (prepared.with_scale(scales.identity_strength),)
+        weights = None if shape.weights is None else shape.weights.to(bundle.device)
+        scaled = prepared.with_scale(scales.identity_strength).with_regions(weights)
+        video = (scaled if shape.table is None else ShapedInjection(injection=scaled, table=shape.table),)
     if voice_tokens is not None and scales.voice_strength > 0.0:
         norms, heads = audio_tower.key_norms(), audio_tower.config.num_heads
         prepared = bundle.voice_adapter.prepare(voice_tokens, norms, heads)

@@ -104,7 +104,7 @@ def generate(
             check_identity(character.identity, "nano", bundle.identity, character.name)
             identity_tokens = character.identity.features.to(bundle.device)
         if character.regions:
-            weights = region_weights(character.regions, _token_grid(bundle, settings)).to(bundle.device)
+            weights = region_weights(character.regions, _token_grid(bundle, settings), settings.seconds)
         if character.voice is not None:
             voice_tokens = encode_voice(bundle.voice, character.voice)
         if character.voice_tokens is not None:

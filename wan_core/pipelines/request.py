@@ -92,7 +92,7 @@ class Character:
             )
         if self.identity is not None and (self.photos or self.videos):
             raise InputError(
-                f"{self.name}: expected photos or an encoded face, got both. Encode all photos together, or leave one out."
+                f"{self.name}: expected photos or an encoded face, got both. Encode them all, or give them all."
             )
         if not (self.photos or self.videos or self.identity or self.voice or self.voice_tokens):
             raise InputError(f"{self.name}: expected a photo or a voice clip, got neither. Give one of them.")

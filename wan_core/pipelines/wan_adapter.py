@@ -11,6 +11,7 @@ from ..checkpoints.lora import Lora
 from ..checkpoints.lynx import open_lynx, read_lynx
 from ..dit.config import WanConfig
 from ..errors import CheckpointMismatchError, InputError
+from ..identity.detectors import Detector
 from ..identity.lynx import LynxConfig
 from .wan_family import WanFamily
 from .wan_methods import LYNX_FULL, LYNX_LITE
@@ -35,18 +36,18 @@ class FoundAdapter:
 
     Attributes:
         files: or the folder.   header: of all of them.   config: sizes.
-        recogniser: file of ArcFace.   detector: file of SCRFD, None for the one that is installed.
+        recogniser: file of ArcFace.   detector: finds faces and their landmarks.
     """
 
     files: tuple[Path, ...]
     header: Header
     config: LynxConfig
     recogniser: Path
-    detector: Path | None = None
+    detector: Detector = Detector()
 
 
 def find_adapter(
-    files: tuple[Path, ...], recogniser: Path | None, detector: Path | None, found: FoundTransformer
+    files: tuple[Path, ...], recogniser: Path | None, detector: Detector, found: FoundTransformer
 ) -> FoundAdapter:
     """Look at the files of Lynx and check that they fit a transformer.
 

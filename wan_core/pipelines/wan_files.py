@@ -12,6 +12,7 @@ from ..checkpoints.text_umt5 import detect_text, open_text_source
 from ..checkpoints.vae_families import detect_vae
 from ..dit.config import WanConfig
 from ..errors import CheckpointMismatchError, InputError
+from ..identity.detectors import Detector
 from .wan_adapter import FoundAdapter, FoundTransformer, family_of_adapter, find_adapter
 from .wan_family import VAE_22, ReferenceMethod, WanFamily, find_family
 from .wan_methods import family_of_method
@@ -38,7 +39,7 @@ class WanFiles:
         loras: added to the model, of an A14B model to both experts.   loras_high, loras_low: to one expert.
         method: "phantom" or "bernini" where the weights are those of that method, which no header tells; None else.
         adapter: files of Lynx, or its folder.   recogniser: the ArcFace that Lynx was trained with; None for the one
-            beside the adapter.   detector: an SCRFD model with landmarks; None for the one that is installed.
+            beside the adapter.   detector: finds the face for it, with landmarks.
     """
 
     model: Path
@@ -53,7 +54,7 @@ class WanFiles:
     method: ReferenceMethod | None = None
     adapter: tuple[Path, ...] = ()
     recogniser: Path | None = None
-    detector: Path | None = None
+    detector: Detector = Detector()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,7 @@ def _with_method(
                 f"method: expected lynx with --adapter, got {files.method}. Leave one of the two out."
             )
         return family_of_adapter(family, adapter, found.header.name)
-    if files.recogniser is not None or files.detector is not None:
+    if files.recogniser is not None or files.detector != Detector():
         raise InputError(
             "recogniser: expected the files of Lynx with it, got none. Name them with --adapter."
         )

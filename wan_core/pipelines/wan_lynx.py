@@ -6,30 +6,27 @@ import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..checkpoints.lynx import load_lynx
 from ..checkpoints.lynx_face import load_arcface
 from ..dit.model import WanModel
-from ..errors import ConfigError, InputError
-from ..identity.alignment import align_face
-from ..identity.arcface import face_input
-from ..identity.landmarks import find_views
+from ..errors import ConfigError
+from ..identity.detectors import open_landmarks
 from ..identity.lynx_prepare import (
     LynxBranch,
     LynxPictures,
     draw_latents,
+    picture_clips,
     prepare_lynx,
-    reference_pixels,
 )
+from ..identity.regions import region_weights
 from ..identity.strength import ShapedInjection, StrengthTable
-from ..identity.views import SeenFace, choose_view, combine_embeddings
 from ..sampling.noise import MAX_SEED, make_generator
 from ..vae.wan_vae import WanVAE
-from .request import Character
+from .identity_file import check_identity
+from .photos import align_person
 from .wan_adapter import FoundAdapter
 from .wan_conditions import NOBODY, ReferenceSet, WanConditioning
 from .wan_plan import WanPlan
@@ -42,7 +39,8 @@ class LynxMaker:
     Attributes:
         adapter: its files.   embeds: (1, 1, 512) of the person.
         pictures: for the reference pass of the full version, None for lite; its context as the encoder gave it.
-        table: strength at every step and block.   device, dtype: of the transformer.
+        table: strength at every step and block.   weights: of every token of the clip, None for everywhere.
+        device, dtype: of the transformer.
         notes: the bytes of the adapter and of what is kept are added to it.
     """
 
@@ -50,6 +48,7 @@ class LynxMaker:
     embeds: Tensor
     pictures: LynxPictures | None
     table: StrengthTable
+    weights: Tensor | None
     device: torch.device
     dtype: torch.dtype
     notes: list[str]
@@ -70,15 +69,13 @@ class LynxMaker:
         return {"face": self._shaped(prepared.face), NOBODY: self._shaped(prepared.nobody)}
 
     def _shaped(self, branch: LynxBranch) -> ReferenceSet:
-        reference = (
-            ()
-            if branch.reference is None
-            else (ShapedInjection(injection=branch.reference, table=self.table),)
-        )
-        return ReferenceSet(
-            injections=(ShapedInjection(injection=branch.identity, table=self.table),),
-            self_injections=reference,
-        )
+        weights = None if self.weights is None else self.weights.to(self.device)
+        parts = [
+            ShapedInjection(injection=own.with_regions(weights), table=self.table)
+            for own in (branch.identity, branch.reference)
+            if own is not None
+        ]
+        return ReferenceSet(injections=(parts[0],), self_injections=tuple(parts[1:]))
 
     def _pictures(self) -> LynxPictures | None:
         own = self.pictures
@@ -104,24 +101,22 @@ def prepare_faces(
     if found is None or not plan.strengths:
         raise ConfigError("Lynx: expected a plan with its adapter, got none. Use plan_wan.")
     person = plan.request.characters[0]
-    seen = [
-        see_face(photo.cpu().numpy(), person, found, number) for number, photo in enumerate(person.photos, 1)
-    ]
     recogniser = load_arcface(found.recogniser)
-    embeds = [
-        recogniser(face_input(align_face(photo.cpu().numpy(), face.landmarks)))
-        for photo, face in zip(person.photos, seen, strict=True)
-    ]
-    combined = combine_embeddings(torch.cat(embeds))
-    notes += [f"{person.name}: {note}" for note in combined.notes()]
+    if person.identity is not None:
+        check_identity(person.identity, "lynx", recogniser, person.name)
+        embedding, picture = person.identity.features, person.identity.picture
+    else:
+        find = open_landmarks(found.detector, is_lynx=True)
+        aligned = align_person(recogniser, person.photos, person.face, find, person.name)
+        notes += [f"{person.name}: {note}" for note in aligned.notes()]
+        embedding, picture = aligned.combined.embedding, aligned.picture
     pictures = None
     if found.config.has_reference:
-        if codec is None:
+        if codec is None or picture is None:
             raise ConfigError(
-                "Lynx: expected the codec for the picture of the face, got none. Load it first."
+                "Lynx: expected the codec and the picture of the face, got not both. Load the codec first."
             )
-        first = combined.used[0] - 1
-        face, nobody = reference_pixels(person.photos[first].cpu().numpy(), seen[first].landmarks)
+        face, nobody = picture_clips(picture)
         seed = (plan.request.seed + 1) % (MAX_SEED + 1)
         pictures = LynxPictures(
             face=_drawn(codec, face, seed),
@@ -130,27 +125,24 @@ def prepare_faces(
         )
     return LynxMaker(
         adapter=found,
-        embeds=combined.embedding,
+        embeds=embedding,
         pictures=pictures,
         table=plan.strengths[0],
+        weights=region_weights(person.regions, _tokens(plan), _seconds(plan)) if person.regions else None,
         device=torch.device(plan.options.device),
         dtype=plan.options.work_dtype,
         notes=notes,
     )
 
 
-def see_face(image: NDArray[np.uint8], person: Character, found: FoundAdapter, number: int) -> SeenFace:
-    """Find the person's face in a photo as Lynx's code does: the largest one unless another is asked for.
+def _tokens(plan: WanPlan) -> tuple[int, int, int]:
+    """Latent frames, rows and columns of the clip's tokens; Wan's patches are 1 x 2 x 2."""
+    _, _, frames, height, width = plan.latent_shape
+    return frames, height // 2, width // 2
 
-    Raises: InputError: no usable face.   MissingDependencyError: no detector with landmarks.
-    """
-    if person.face == "whole":
-        raise InputError(
-            f"{person.name}: expected a face to be found for Lynx, got 'whole'. Use auto, or the number of the face."
-        )
-    views = find_views(image, found.detector, is_lynx=True)
-    choice = 1 if person.face == "auto" and views else person.face
-    return choose_view(views, None if choice == "auto" else choice, where=f"{person.name}, photo {number}")
+
+def _seconds(plan: WanPlan) -> float:
+    return plan.settings.frames / plan.model.family.fps
 
 
 def _drawn(codec: WanVAE, pixels: Tensor, seed: int) -> Tensor:

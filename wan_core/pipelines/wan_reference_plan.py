@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..identity.lynx import LynxConfig
 from ..identity.lynx_prepare import REFERENCE_SIZE
 from ..identity.recipes import BERNINI_PREFIXES, choose_bernini_mode
+from ..identity.regions import refuse_regions
 from ..identity.streams import PHANTOM_SUBJECTS, bernini_size
 from ..text.characters import bind
 from .request import Character
@@ -63,6 +64,14 @@ def check_characters(characters: Sequence[Character], family: WanFamily, suggest
             f"references: expected photos for {family.name}, got a video. Take frames of it as photos; Bernini-R "
             "alone takes videos."
         )
+    if family.method != "lynx":
+        refuse_regions([region for own in characters for region in own.regions], family.name)
+        encoded = [own.name for own in characters if own.identity is not None]
+        if encoded:
+            raise InputError(
+                f"references: expected photos for {family.name}, which reads pictures, got an encoded face of "
+                f"{', '.join(encoded)}. Give the photos themselves."
+            )
     if family.method == "lynx" and len(characters) != 1:
         got = f"{len(characters)} ({names})" if characters else "none"
         raise InputError(

@@ -140,3 +140,14 @@ def test_misfits_are_named() -> None:
     assert bernini_size(1696, 900) == (848, 448) and bernini_size(320, 200) == (320, 192)
     with pytest.raises(InputError, match="expected at least 16 pixels a side"):
         bernini_size(4000, 20)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("size", [(48, 32), (32, 48)])
+def test_letterbox_equals_the_official_one(number: int, size: tuple[int, int]) -> None:
+    golden = load_file(GOLDEN.with_name("letterbox.safetensors"))
+    found = torch.from_numpy(letterbox(golden[f"picture{number}"].numpy(), *size))
+    pixels = found.permute(2, 0, 1)[:, None].float() / 127.5 - 1.0
+    expected = golden[f"picture{number}.{size[0]}x{size[1]}"]
+    assert pixels.shape == expected.shape
+    torch.testing.assert_close(pixels, expected, rtol=0, atol=1e-6)

@@ -39,7 +39,8 @@ def test_sharp_frames_are_taken_by_the_cascade() -> None:
     assert isinstance(own, BoxedFace) and own.frontality > 0.4
     # the sheet holds the picture, its box in green, and two lines of text below
     assert found.seen.shape == (364, 320, 3)
-    assert (found.seen == (0, 220, 90)).all(axis=-1).any() and found.seen[330:].max() > 200
+    is_green = np.abs(found.seen.astype(int) - (0, 220, 90)).max(axis=-1) < 60
+    assert is_green.sum() > 100 and found.seen[330:].max() > 200
 
 
 def test_profile_frames_are_left_out_by_landmarks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from wan_core.errors import ShapeError
+from wan_core.identity.strength import StrengthTable
 from wan_core.pipelines import NanoBundle, Scales
-from wan_core.pipelines.conditions import NanoDenoiser, make_conditions
+from wan_core.pipelines.conditions import FaceShape, NanoDenoiser, acting, make_conditions
 from wan_core.sampling import AVTimesteps
 from wan_core.text.encoder import pad_token_ids
 from wan_core.text.prompt import parse_prompt
@@ -66,3 +67,19 @@ def test_silent_latents_are_refused(bundle: NanoBundle) -> None:
         NanoDenoiser(bundle.dit)(
             AVLatents(torch.zeros(1, 8, 2, 2, 2)), AVTimesteps(torch.zeros(1)), condition
         )
+
+
+def test_shape_of_the_face_over_steps_and_picture(bundle: NanoBundle) -> None:
+    weights = torch.zeros(8)
+    weights[:3] = 1.0
+    table = StrengthTable(timesteps=(900.0, 100.0), rows=((0.0, 0.0), (1.0, 0.5)))
+    chain = make_conditions(
+        bundle, WORDS, NOTHING, TOKENS, None, Scales(), FaceShape(table=table, weights=weights)
+    )
+    condition = chain.weights(0, 1.0, 1.0)[-1].condition
+    assert acting(condition.video, 900.0) == ()
+    (own,) = acting(condition.video, 100.0)
+    assert own.scales == (1.0, 0.5) and own.region is not None and own.region.places.tolist() == [0, 1, 2]
+    off = StrengthTable(timesteps=(900.0,), rows=((0.0, 0.0),))
+    chain = make_conditions(bundle, WORDS, NOTHING, TOKENS, None, Scales(), FaceShape(table=off))
+    assert all(not own.condition.video for own in chain.weights(0, 1.0, 1.0))

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from wan_core.errors import InputError, ShapeError
+from wan_core.identity.regions import Region
+from wan_core.identity.strength import Strength, slide
 from wan_core.pipelines import (
     Character,
     GenerateRequest,
@@ -153,3 +155,30 @@ def test_a_batch_begins_with_the_single_clip(bundle: NanoBundle, quick: NanoDefa
 def test_decoding_needs_sound(bundle: NanoBundle, quick: NanoDefaults) -> None:
     with pytest.raises(ShapeError, match="expected picture and sound, got no sound"):
         decode_clip(bundle, AVLatents(torch.zeros(1, 8, 5, 4, 4)), quick, (64, 64))
+
+
+def test_regions_and_shapes_of_the_face(
+    bundle: NanoBundle, quick: NanoDefaults, character: Character
+) -> None:
+    request = GenerateRequest(
+        prompt=PROMPT, characters=(replace(character, voice=None),), size=(64, 64), seed=3
+    )
+
+    def clip(request: GenerateRequest) -> torch.Tensor:
+        return generate(request, bundle, defaults=quick).video
+
+    def within(**box: float) -> GenerateRequest:
+        region = Region(left=0.0, top=0.0, bottom=1.0, **box)
+        return replace(request, characters=(replace(request.characters[0], regions=(region,)),))
+
+    whole = clip(request)
+    # every token, and a table of ones, are the plain path
+    assert torch.equal(clip(within(right=1.0)), whole)
+    assert torch.equal(
+        clip(replace(request, strength=Strength(low=0.0, subjects={"character1": 1.0}))), whole
+    )
+    assert not torch.equal(clip(within(right=0.5)), whole)
+    assert not torch.equal(clip(replace(request, strength=slide(-1.0))), whole)
+    # a window that no step reaches is no reference at all
+    nothing = clip(replace(request, scales=replace(Scales(), identity_strength=0.0)))
+    assert torch.equal(clip(replace(request, strength=Strength(low=0.0, high=1e-6))), nothing)
