@@ -9,6 +9,7 @@ from ..wan_core.pipelines.ovi_family import DREAMID, OVI_960
 from ..wan_core.pipelines.ovi_transformer import POSITIVE, OviCondition, guidance_chain
 from ..wan_core.pipelines.wan_request import SOLVERS
 from ..wan_core.sampling import AVSigmas, AVTimesteps, StepInfo, av_noise, make_schedule, sample
+from ..wan_core.sampling.guard import NumberGuard
 from ..wan_core.types import AVLatents
 from . import host
 from .convert import given_frames_of, latent_from, latents_of
@@ -142,6 +143,7 @@ class OviSampler(io.ComfyNode):
             solver=schedule.solver,
             model_timesteps=AVSigmas(schedule.timesteps, schedule.timesteps),
             first_frame=given_frames_of(latent),
+            guard=NumberGuard(model=transformer),
             callback=progress,
         )
         return io.NodeOutput(latent_from(AVLatents(*map(host.intermediate, result))))

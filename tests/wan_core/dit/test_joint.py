@@ -211,6 +211,48 @@ def test_streams_of_both_towers_equal_longer_clips() -> None:
     assert relative_error(found.audio, whole.audio[..., :5]) < 1e-5
 
 
+@torch.no_grad()
+def test_skipped_blocks_and_scale_of_the_sound() -> None:
+    """A model without its last pair of blocks; another scale as an argument and in the configuration."""
+    config = tiny_joint_config(audio_self_stretch=1.0, audio_position_offset=0.0)
+    model = JointModel(config)
+    randomise(model)
+    cut = JointModel(
+        replace(config, video=replace(config.video, num_layers=1), audio=replace(config.audio, num_layers=1))
+    )
+    state = {name: tensor for name, tensor in model.state_dict().items() if ".blocks.1." not in name}
+    cut.load_state_dict(state, strict=True)
+    found, expected = model(LATENTS, TIMES, CONTEXT, skip_blocks=(1,)), cut(LATENTS, TIMES, CONTEXT)
+    assert torch.equal(found.video, expected.video) and found.audio is not None
+    assert torch.equal(found.audio, expected.audio)
+    assert not torch.allclose(found.audio, model(LATENTS, TIMES, CONTEXT).audio)
+    scaled = JointModel(replace(config, audio_position_scale=0.3))
+    scaled.load_state_dict(model.state_dict())
+    other = model(LATENTS, TIMES, CONTEXT, audio_position_scale=0.3)
+    assert torch.equal(other.video, scaled(LATENTS, TIMES, CONTEXT).video)
+    with pytest.raises(ShapeError, match=r"skipped blocks: expected numbers from 0 to 1, got \[2\]"):
+        model(LATENTS, TIMES, CONTEXT, skip_blocks=(0, 2))
+
+
+@torch.no_grad()
+def test_a_sound_and_its_streams_are_embedded_together() -> None:
+    """The convolutions reach over the border, as where one is put behind the other before the first layer."""
+    config = tiny_joint_config(audio_self_stretch=1.0, audio_position_offset=0.0)
+    model = JointModel(config)
+    randomise(model)
+    sound, sizes = LATENTS.audio, config.audio
+    assert sound is not None and sizes.embedding_kernel > 1
+    times = (TIMES[0], TIMES[1])
+    tail = TokenStream(
+        latents=sound[..., 5:], offset=(5 * config.audio_position_scale, 0.0, 0.0), timestep=None
+    )
+    found = model(LATENTS._replace(audio=sound[..., :5]), times, CONTEXT, audio_streams=[tail])
+    whole = model(LATENTS, times, CONTEXT)
+    assert found.audio is not None and whole.audio is not None
+    assert relative_error(found.audio, whole.audio[..., :5]) < 1e-5
+    assert relative_error(found.video, whole.video) < 1e-5
+
+
 def test_fresh_weights_predict_zero_and_every_parameter_learns() -> None:
     model = JointModel(tiny_joint_config())
     init_weights(model, torch.Generator().manual_seed(0))
