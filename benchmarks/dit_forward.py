@@ -11,7 +11,6 @@ workspace unless named.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,15 @@ import torch
 from torch import Tensor
 
 from .clock import interleaved, peak_megabytes
-from .peers import find_comfyui, make_contenders, make_inputs, random_weights, wan_config
+from .peers import (
+    make_contenders,
+    make_inputs,
+    print_head,
+    print_row,
+    random_weights,
+    transformer_options,
+    wan_config,
+)
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
@@ -55,23 +62,12 @@ def measure(
 @torch.inference_mode()
 def main() -> None:
     """Measure every case and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--comfyui", type=Path, default=find_comfyui())
-    parser.add_argument("--tokens", type=int, nargs="+", default=[400, 2000])
-    parser.add_argument("--layers", type=int, default=4)
+    parser = transformer_options(__doc__)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cases: dict[str, dict[str, dict[str, Any]]] = {}
-    print(
-        f"{'case':22s} {'contender':24s} {'seconds':>8s} {'x best peer':>12s} {'peak MB':>8s} {'difference':>11s}"
-    )
+    print_head("x best peer")
     for name in arguments.dtypes:
         for tokens in arguments.tokens:
             row = measure(
@@ -85,12 +81,7 @@ def main() -> None:
             case = f"{tokens} tokens, {name}"
             cases[case] = row
             for contender, value in row.items():
-                memory = "-" if value["peak_mb"] is None else f"{value['peak_mb']:.0f}"
-                print(
-                    f"{case:22s} {contender:24s} {value['seconds']:8.3f} {value['times_best_peer']:12.2f} {memory:>8s} "
-                    f"{value['relative_error']:11.1e}",
-                    flush=True,
-                )
+                print_row(case, contender, value, "times_best_peer")
             if arguments.json is not None:
                 settings = {key: getattr(arguments, key) for key in ("layers", "runs", "threads", "device")}
                 arguments.json.write_text(

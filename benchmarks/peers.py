@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import configparser
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -211,6 +212,36 @@ def find_comfyui() -> Path | None:
     parser.read(Path.home() / ".config" / "comfy-cli" / "config.ini")
     workspace = parser.get("DEFAULT", "default_workspace", fallback="")
     return Path(workspace).expanduser() if workspace else None
+
+
+def transformer_options(description: str | None) -> argparse.ArgumentParser:
+    """Options that all benchmarks of the transformer share."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--comfyui", type=Path, default=find_comfyui())
+    parser.add_argument("--tokens", type=int, nargs="+", choices=list(SIZES), default=[400, 2000])
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--json", type=Path, default=None)
+    return parser
+
+
+def print_head(ratio: str) -> None:
+    """Heads of the columns of `print_row`; ratio: what its number is."""
+    print(f"{'case':22s} {'contender':24s} {'seconds':>8s} {ratio:>12s} {'peak MB':>8s} {'difference':>11s}")
+
+
+def print_row(case: str, contender: str, found: Mapping[str, Any], ratio: str) -> None:
+    """One line: found holds `seconds`, `peak_mb`, `relative_error` and, under the key `ratio`, a number."""
+    memory = "-" if found["peak_mb"] is None else f"{found['peak_mb']:.0f}"
+    print(
+        f"{case:22s} {contender:24s} {found['seconds']:8.3f} {found[ratio]:12.2f} {memory:>8s} "
+        f"{found['relative_error']:11.1e}",
+        flush=True,
+    )
 
 
 def open_comfyui(folder: Path) -> None:

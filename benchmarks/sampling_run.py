@@ -11,7 +11,6 @@ median of the later steps times their number; `--measured` steps are taken, and 
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 from pathlib import Path
@@ -24,7 +23,15 @@ from wan_core.sampling.sigmas import flow_sigmas
 
 from .clock import peak_megabytes, seconds
 from .dit_forward import relative_error
-from .peers import find_comfyui, make_contenders, make_inputs, random_weights, wan_config
+from .peers import (
+    make_contenders,
+    make_inputs,
+    print_head,
+    print_row,
+    random_weights,
+    transformer_options,
+    wan_config,
+)
 
 SHIFT, SCALE = 5.0, 5.0
 TARGETS = {400: 1.5, 2000: 1.3}
@@ -91,27 +98,16 @@ def measure(
 @torch.inference_mode()
 def main() -> None:
     """Measure every case and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--comfyui", type=Path, default=find_comfyui())
-    parser.add_argument("--tokens", type=int, nargs="+", default=[400, 2000])
-    parser.add_argument("--layers", type=int, default=4)
+    parser = transformer_options(__doc__)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--measured", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--few", action="store_true", help="one form of each implementation, its fastest")
-    parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     settings = {key: getattr(arguments, key) for key in ("layers", "steps", "measured", "threads", "device")}
     cases: dict[str, dict[str, dict[str, Any]]] = {}
     targets: dict[str, dict[str, Any]] = {}
-    print(
-        f"{'case':22s} {'contender':24s} {'seconds':>8s} {'x speed':>8s} {'peak MB':>8s} {'difference':>11s}"
-    )
+    print_head("x speed")
     for name in arguments.dtypes:
         for tokens in arguments.tokens:
             row = measure(
@@ -127,12 +123,7 @@ def main() -> None:
             case = f"{tokens} tokens, {name}"
             cases[case] = row
             for contender, value in row.items():
-                memory = "-" if value["peak_mb"] is None else f"{value['peak_mb']:.0f}"
-                print(
-                    f"{case:22s} {contender:24s} {value['seconds']:8.2f} {value['speed_of_best_peer']:8.2f} "
-                    f"{memory:>8s} {value['relative_error']:11.1e}",
-                    flush=True,
-                )
+                print_row(case, contender, value, "speed_of_best_peer")
             if tokens in TARGETS and arguments.device == "cpu":
                 value, target = row["ours"]["speed_of_best_peer"], TARGETS[tokens]
                 targets[case] = {"value": value, "target": target, "met": value >= target}
