@@ -12,17 +12,16 @@ from torch import Tensor
 
 from ..checkpoints.lynx_face import load_arcface
 from ..errors import InputError
-from ..identity.landmarks import find_views
+from ..identity.detectors import Detector, open_landmarks
 from ..media import plan_output, read_photo, read_sound, read_video, read_voice, write_bytes
 from ..pipelines import load_bundle
 from ..pipelines.likeness import NanoVoices, PersonReference, SpeakerEncoder, report_on
-from ..pipelines.recognisers import ArcFaceFaces, CascadeFaces, DrawnFaces, Recogniser
+from ..pipelines.recognisers import ArcFaceFaces, DrawnFaces, FoundFaces, Recogniser, box_finder
 from ..report import Measurements, describe, draw_sheet, to_content, to_json
 from ..types import AudioClip
 from .arguments import parse_face, parse_named_files
 from .console import Console
 
-RECOGNISERS = ("drawn", "cascade", "arcface")
 _FIRST = "character1"
 
 
@@ -86,28 +85,26 @@ def read_judges(options: argparse.Namespace, people: Mapping[str, PersonReferenc
     """Load what compares faces and voices, as far as the references need it.
 
     Raises:
-        InputError: an unknown recogniser, or one without its weights.   CheckpointError: weights missing or damaged.
+        InputError: an unknown detector, or one that can not be used.   CheckpointError: weights missing or damaged.
     """
-    if options.recogniser not in RECOGNISERS:
-        raise InputError(
-            f"--recogniser: expected {', '.join(RECOGNISERS)}, got {options.recogniser!r}. Choose one of them."
-        )
-    if (options.recogniser == "arcface") != (options.arcface is not None):
-        got = "no file" if options.arcface is None else f"{options.recogniser} beside it"
-        raise InputError(
-            f"--arcface: expected the file of weights with --recogniser arcface, got {got}. Give both or neither."
-        )
+    detector = None
+    if options.detector is not None or options.detector_model is not None or options.recogniser is not None:
+        detector = Detector(name=options.detector or "auto", model=options.detector_model)
     has_photo = any(own.photos for own in people.values())
     has_voice = any(own.voice is not None for own in people.values())
-    is_nano = options.arcface is None
-    bundle = load_bundle(options.weights) if has_voice or (has_photo and is_nano) else None
+    needs_nano = options.recogniser is None and (has_photo or detector is not None)
+    bundle = load_bundle(options.weights) if has_voice or needs_nano else None
     voices = NanoVoices(bundle.voice) if bundle is not None and has_voice else None
-    if options.arcface is not None:
-        return Judges(faces=ArcFaceFaces(load_arcface(options.arcface), find_views), voices=voices)
-    if bundle is None or not has_photo:
-        return Judges(voices=voices)
-    encoder = bundle.identity.face_encoder
-    faces = CascadeFaces(encoder) if options.recogniser == "cascade" else DrawnFaces(encoder)
+    faces: Recogniser | None = None
+    if options.recogniser is not None and detector is not None:
+        faces = ArcFaceFaces(load_arcface(options.recogniser), open_landmarks(detector))
+    elif bundle is not None and needs_nano:
+        encoder = bundle.identity.face_encoder
+        faces = (
+            DrawnFaces(encoder)
+            if detector is None
+            else FoundFaces(encoder, box_finder(detector), detector.name)
+        )
     return Judges(faces=faces, voices=voices)
 
 

@@ -25,16 +25,19 @@ def add_report_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--face", default="auto", metavar="WHICH", help="of the photos, as for generate")
     command.add_argument(
         "--recogniser",
-        default="drawn",
-        metavar="NAME",
-        help="what compares faces. drawn (default): nano's encoder where nano draws the face; cascade: nano's encoder "
-        "on faces that are found in photographs; arcface: ArcFace on faces found by insightface",
-    )
-    command.add_argument(
-        "--arcface",
         type=Path,
         metavar="FILE",
-        help="weights of ArcFace, recognition_arcface_ir_se50 as .pth or .safetensors",
+        help="ArcFace compares the faces: recognition_arcface_ir_se50 of facexlib as .pth or .safetensors (default: "
+        "nano's own encoder)",
+    )
+    command.add_argument(
+        "--detector",
+        metavar="NAME",
+        help="how faces are found: scrfd or yunet (with landmarks), cascade (frontal faces, boxes alone), or auto: "
+        "scrfd for ArcFace, else cascade (default: auto for ArcFace; for nano's encoder one face where nano draws it)",
+    )
+    command.add_argument(
+        "--detector-model", type=Path, metavar="FILE", help="model of the detector, where it needs one"
     )
 
 

@@ -260,8 +260,8 @@ def _opening(faces: Sequence[FoundFace | None]) -> Tensor:
     """Mouth opening (F,) of a track, NaN where there is no face that was aligned."""
     opening = torch.full((len(faces),), float("nan"))
     for place, face in enumerate(faces):
-        if face is not None and face.is_aligned:
-            opening[place] = aligned_mouth_opening(face.picture[None])[0]
+        if face is not None and face.aligned is not None:
+            opening[place] = aligned_mouth_opening(face.aligned[None])[0]
     return opening
 
 

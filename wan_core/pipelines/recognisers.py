@@ -15,8 +15,11 @@ from torch.nn import functional
 from ..errors import InputError
 from ..identity.alignment import align_face
 from ..identity.arcface import CROP_SIZE, ArcFace, face_input
+from ..identity.boxes import FaceBox
+from ..identity.cascade import find_faces
+from ..identity.detectors import Detector, box_of, open_landmarks
 from ..identity.encoder import FaceEncoder
-from ..identity.face import FaceChoice, crop_face, find_faces, read_face
+from ..identity.face import FaceChoice, choose_face, crop_face, read_face, whole_face
 from ..identity.views import SeenFace
 from ..report import HeadPose, SimilarityScale, head_pose
 from ..report.colours import CLIP_FRAMING, REFERENCE_FRAMING
@@ -39,7 +42,10 @@ _INNER = (0.5, 0.43)
 #: The same in an ArcFace crop of 112 pixels.
 _INNER_ALIGNED = (slice(36, 104), slice(28, 84))
 
+WITHOUT_LANDMARKS = ("auto", "cascade")
+"""Detectors for nano's encoder that give boxes alone."""
 FindViews = Callable[[NDArray[np.uint8]], Sequence[SeenFace]]
+FindBoxes = Callable[[NDArray[np.uint8]], Sequence[FaceBox]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,14 +55,14 @@ class FoundFace:
     Attributes:
         embedding: (D,).   picture: (3, S, S) in [-1, 1], of the scale of the reference's inner face.
         width: share of the frame's shorter side, or None.   pose: or None.
-        is_aligned: `picture` was aligned by landmarks, 112 x 112.
+        aligned: (3, 112, 112), aligned by landmarks, or None without any.
     """
 
     embedding: Tensor
     picture: Tensor
     width: float | None = None
     pose: HeadPose | None = None
-    is_aligned: bool = False
+    aligned: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,8 +141,11 @@ class DrawnFaces:
 
     def reference(self, photos: Sequence[Tensor], choice: FaceChoice) -> ReferenceFace:
         """See `Recogniser`."""
+        _check_photos(photos)
+        faces = [read_face(photo, choice, self.encoder.config.image_size) for photo in photos]
         scale = CLIP_FRAMING.width / REFERENCE_FRAMING.width
-        return _nano_reference(self.encoder, photos, choice, scale)
+        notes = [note for face in faces for note in face.notes]
+        return _nano_reference(self.encoder, [face.pixels for face in faces], scale, None, notes)
 
     def look(self, frames: Iterable[Tensor]) -> list[list[FoundFace]]:
         """See `Recogniser`."""
@@ -152,13 +161,15 @@ class DrawnFaces:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CascadeFaces:
-    """Photographic clips with nano's encoder: faces are found by scikit-image's cascade, frontal ones only.
+class FoundFaces:
+    """Photographic clips with nano's encoder: faces are found by a detector.
 
-    encoder: nano's face encoder.
+    encoder: nano's face encoder.   find: of `box_finder`, largest face first.   name: of the detector.
     """
 
     encoder: FaceEncoder
+    find: FindBoxes
+    name: str
 
     @property
     def scale(self) -> SimilarityScale:
@@ -168,7 +179,9 @@ class CascadeFaces:
     @property
     def not_measured(self) -> tuple[str, ...]:
         """See `Recogniser`."""
-        return ("angles of the head: the cascade gives no landmarks.",)
+        if self.name in WITHOUT_LANDMARKS:
+            return (f"angles of the head, and lips: {self.name} gives no landmarks.",)
+        return ()
 
     @property
     def counts_faces(self) -> bool:
@@ -177,22 +190,37 @@ class CascadeFaces:
 
     def reference(self, photos: Sequence[Tensor], choice: FaceChoice) -> ReferenceFace:
         """See `Recogniser`."""
-        return _nano_reference(self.encoder, photos, choice, 1.0)
+        _check_photos(photos)
+        boxes: list[FaceBox] = []
+        notes: list[str] = []
+        for photo in photos:
+            is_whole = choice == "whole"
+            found = [whole_face(photo)] if is_whole else list(self.find(photo.numpy()))
+            box, note = choose_face(found, None if choice in ("auto", "whole") else choice)
+            boxes.append(box)
+            notes += [note] if note else []
+        side = self.encoder.config.image_size
+        crops = [crop_face(photo, box, side) for photo, box in zip(photos, boxes, strict=True)]
+        marks = boxes[0].landmarks
+        pose = None if marks is None else head_pose(marks)
+        return _nano_reference(self.encoder, crops, 1.0, pose, notes)
 
     def look(self, frames: Iterable[Tensor]) -> list[list[FoundFace]]:
         """See `Recogniser`."""
         side = self.encoder.config.image_size
         found: list[list[FoundFace]] = []
         for frame in frames:
-            boxes = find_faces(frame)
+            image = frame.numpy()
+            boxes = list(self.find(image))
             crops = [crop_face(frame, box, side) for box in boxes]
-            shorter = min(frame.shape[:2])
-            found.append(
-                [
-                    FoundFace(own, crop, box.width / shorter)
-                    for own, crop, box in zip(_encode(self.encoder, crops), crops, boxes, strict=True)
-                ]
-            )
+            shorter = min(image.shape[:2])
+            faces: list[FoundFace] = []
+            for own, crop, box in zip(_encode(self.encoder, crops), crops, boxes, strict=True):
+                marks = box.landmarks
+                aligned = None if marks is None else _align(image, marks)
+                pose = None if marks is None else head_pose(marks)
+                faces.append(FoundFace(own, crop, box.width / shorter, pose, aligned))
+            found.append(faces)
         return found
 
 
@@ -262,11 +290,25 @@ class ArcFaceFaces:
             shorter = min(image.shape[:2])
             found.append(
                 [
-                    FoundFace(own, to_pixels(crop), view.width / shorter, head_pose(view.landmarks), True)
-                    for own, crop, view in zip(embeds, crops, views, strict=True)
+                    FoundFace(own, picture, view.width / shorter, head_pose(view.landmarks), picture)
+                    for own, picture, view in zip(embeds, map(to_pixels, crops), views, strict=True)
                 ]
             )
         return found
+
+
+def box_finder(detector: Detector) -> FindBoxes:
+    """A detector for nano's encoder, loaded once: faces as squares from brows to chin, largest first.
+
+    Args:
+        detector: the choice; `auto` is the cascade.
+    Raises:
+        InputError, MissingDependencyError: it can not be used here.
+    """
+    if detector.name in WITHOUT_LANDMARKS:
+        return find_faces
+    find = open_landmarks(detector)
+    return lambda image: sorted(map(box_of, find(image)), key=lambda box: box.area, reverse=True)
 
 
 def to_pixels(frame: Tensor) -> Tensor:
@@ -280,26 +322,28 @@ def _check_photos(photos: Sequence[Tensor]) -> None:
 
 
 def _nano_reference(
-    encoder: FaceEncoder, photos: Sequence[Tensor], choice: FaceChoice, scale: float
+    encoder: FaceEncoder, crops: Sequence[Tensor], scale: float, pose: HeadPose | None, notes: Sequence[str]
 ) -> ReferenceFace:
-    """Read photos for nano's encoder. scale: of the clip's faces against those of `crop_face`."""
-    _check_photos(photos)
-    crops = [read_face(photo, choice, encoder.config.image_size) for photo in photos]
-    pixels = crops[0].pixels
-    side = round(pixels.shape[-1] * scale)
-    own = pixels[None]
-    if side != pixels.shape[-1]:
+    """Embed crops of `crop_face`, one a photo. scale: of the clip's faces against those of the crops."""
+    side = round(crops[0].shape[-1] * scale)
+    own = crops[0][None]
+    if side != crops[0].shape[-1]:
         own = functional.interpolate(own, size=(side, side), mode="bilinear", antialias=True)
     width, middle = side * REFERENCE_FRAMING.width, side / 2
     top, left = (round(middle - half * width) for half in _INNER)
     bottom, right = (round(middle + half * width) for half in _INNER)
     return ReferenceFace(
-        embedding=torch.stack(_encode(encoder, [crop.pixels for crop in crops])).mean(dim=0),
-        crop=pixels,
+        embedding=torch.stack(_encode(encoder, crops)).mean(dim=0),
+        crop=crops[0],
         inner=own[0, :, top:bottom, left:right],
-        pose=None,
-        notes=tuple(note for crop in crops for note in crop.notes),
+        pose=pose,
+        notes=tuple(notes),
     )
+
+
+def _align(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> Tensor:
+    """ArcFace crop (3, 112, 112) in [-1, 1]."""
+    return to_pixels(torch.from_numpy(align_face(image, landmarks, CROP_SIZE)))
 
 
 @torch.no_grad()

@@ -50,10 +50,9 @@ def test_named_references_are_the_same_as_plain_ones(
 def test_recogniser_is_named_and_has_its_weights(run: Run, clip: Path, files: Path, tmp_path: Path) -> None:
     report = ("report", clip, "--reference", files / "me.jpg")
     for options, message in (
-        (("--recogniser", "best"), "expected drawn, cascade, arcface, got 'best'"),
-        (("--recogniser", "arcface"), "expected the file of weights with --recogniser arcface, got no file"),
-        (("--arcface", "w.pth"), "got drawn beside it"),
-        (("--recogniser", "arcface", "--arcface", tmp_path / "w.pth"), "w.pth"),
+        (("--detector", "best"), "expected one of auto, scrfd, yunet, cascade, got 'best'"),
+        (("--detector", "yunet"), "expected the file of its model, got none"),
+        (("--recogniser", tmp_path / "w.pth"), "w.pth"),
     ):
         code, _, err = run(*report, *options)
         assert (code, message in err) == (2, True), err

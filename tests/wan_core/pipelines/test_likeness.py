@@ -42,7 +42,7 @@ class ListedFaces:
                 frame.permute(2, 0, 1)[None].float() / 127.5 - 1, size=(112, 112)
             )[0]
             people = [k for k in range(3) if frame[0, 0, k] > 0]
-            found.append([FoundFace(torch.eye(3)[k], picture, 0.2, None, True) for k in people])
+            found.append([FoundFace(torch.eye(3)[k], picture, 0.2, None, picture) for k in people])
         return found
 
 

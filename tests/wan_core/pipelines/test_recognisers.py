@@ -13,10 +13,12 @@ from skimage import data
 
 from wan_core.errors import InputError
 from wan_core.identity.arcface import ArcFace
+from wan_core.identity.boxes import FaceBox
+from wan_core.identity.detectors import Detector, box_of
 from wan_core.identity.encoder import FaceEncoder
 from wan_core.identity.views import SeenFace
 from wan_core.pipelines.bundle import NanoBundle
-from wan_core.pipelines.recognisers import ArcFaceFaces, CascadeFaces, DrawnFaces
+from wan_core.pipelines.recognisers import ArcFaceFaces, DrawnFaces, FoundFaces, box_finder
 from wan_core.report import picture_sameness
 
 #: Landmarks of the astronaut by hand, for lack of a detector with weights: eyes, nose, corners of the mouth.
@@ -61,7 +63,7 @@ def test_drawn_frames_are_one_face_each(encoder: FaceEncoder) -> None:
 
 
 def test_cascade_finds_the_astronaut_and_nobody_else(encoder: FaceEncoder, astronaut: torch.Tensor) -> None:
-    ways = CascadeFaces(encoder)
+    ways = FoundFaces(encoder, box_finder(Detector(name="cascade")), "cascade")
     reference = ways.reference([astronaut], "auto")
     ((own,),) = ways.look([astronaut])
     assert 0.15 < (own.width or 0) < 0.4
@@ -69,12 +71,26 @@ def test_cascade_finds_the_astronaut_and_nobody_else(encoder: FaceEncoder, astro
     assert picture_sameness(reference.inner, own.picture[None]) > 0.99
 
 
+def test_nano_encoder_takes_the_landmarks_of_a_detector(
+    encoder: FaceEncoder, astronaut: torch.Tensor
+) -> None:
+    def boxes(image: NDArray[np.uint8]) -> list[FaceBox]:
+        return [box_of(face) for face in find(image)]
+
+    ways = FoundFaces(encoder, boxes, "yunet")
+    reference = ways.reference([astronaut], "auto")
+    ((own,),) = ways.look([astronaut])
+    assert own.aligned is not None and own.aligned.shape == (3, 112, 112)
+    assert own.pose == reference.pose is not None
+    assert ways.not_measured == ()
+
+
 def test_arcface_aligns_by_landmarks(arcface: ArcFace, astronaut: torch.Tensor) -> None:
     ways = ArcFaceFaces(arcface, find)
     reference = ways.reference([astronaut], "auto")
     (own,), nobody = ways.look([astronaut, torch.zeros_like(astronaut)])
     assert nobody == []
-    assert own.is_aligned and own.picture.shape == (3, 112, 112)
+    assert own.aligned is own.picture and own.picture.shape == (3, 112, 112)
     assert own.width == pytest.approx(90 / 320)
     assert torch.cosine_similarity(own.embedding, reference.embedding, dim=0) > 0.9999
     assert picture_sameness(reference.inner, own.picture[None]) > 0.9999
