@@ -26,12 +26,15 @@ class TokenStream:
     offset: where the first token stands (time, height, width), in the tower's own units: latent frames and tokens.
     source: number of the stream for models that rotate whole streams by it (Bernini-R), 0: no such rotation.
     timestep: of these tokens, 0 for clean ones; None: the timestep of the noisy latents, which must be one per sample.
+    weights: how much each token counts in the self-attention of each block, one number >= 0 a block: 1 as trained, 2 as
+        if it were there twice, 0 as if it were not there for others; None for 1 everywhere.
     """
 
     latents: Tensor
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     source: int = 0
     timestep: float | None = 0.0
+    weights: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,12 @@ class SelfAttention(Attention):
     """
 
     def forward(
-        self, x: Tensor, table: Tensor, injections: Sequence[Injection] = (), block_index: int = 0
+        self,
+        x: Tensor,
+        table: Tensor,
+        injections: Sequence[Injection] = (),
+        block_index: int = 0,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Attend.
 
@@ -70,6 +75,7 @@ class SelfAttention(Attention):
             x: (B, L, dim).   table: RoPE of the tokens.
             injections: references; each is given the query before RoPE, and what it returns is added before `o`.
             block_index: number of the block, for the injections.
+            bias: (L,), added to the scores of the keys, or None.
         Returns: (B, L, dim).
         """
         query, key = self.norm_q(self.q(x), torch.float32), self.norm_k(self.k(x), torch.float32)
@@ -78,7 +84,7 @@ class SelfAttention(Attention):
         extras = [injection.attend(block_index, query.to(x.dtype)) for injection in injections]
         query = apply_rope(query, table, x.dtype, overwrite=True)
         key = apply_rope(self.heads(key), table, x.dtype, overwrite=True)
-        result = attend(query, key, self.heads(self.v(x)))
+        result = attend(query, key, self.heads(self.v(x)), bias)
         for extra in extras:
             if extra is not None:
                 result = result + extra

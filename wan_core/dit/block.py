@@ -66,10 +66,14 @@ class WanBlock(nn.Module):
         layout: Layout | None,
         injections: Sequence[Injection] = (),
         block_index: int = 0,
+        bias: Tensor | None = None,
     ) -> Tensor:
-        """Return x (B, L, D), which may be overwritten, after self-attention; `layout` as in `modulated_norm`."""
+        """Return x (B, L, D), which may be overwritten, after self-attention.
+
+        Args: layout: as in `modulated_norm`.   injections, block_index, bias: as in `SelfAttention`.
+        """
         normed = modulated_norm(x, modulation[0], modulation[1], self.eps, layout).to(work)
-        attended = self.self_attn(normed, table, injections, block_index)
+        attended = self.self_attn(normed, table, injections, block_index, bias)
         return gated_residual(x, attended, modulation[2], layout, overwrite=True)
 
     def attend_context(

@@ -167,8 +167,12 @@ class JointModel(nn.Module):
                 continue
             v_mod = video_block.modulate(video.modulation)
             a_mod = audio_block.modulate(audio.modulation)
-            a = audio_block.attend_self(a, a_mod, places.audio_self, audio.work, audio.layout)
-            v = video_block.attend_self(v, v_mod, places.video, video.work, video.layout)
+            a = audio_block.attend_self(
+                a, a_mod, places.audio_self, audio.work, audio.layout, bias=audio.bias(index)
+            )
+            v = video_block.attend_self(
+                v, v_mod, places.video, video.work, video.layout, bias=video.bias(index)
+            )
             to_video = OtherTower(a, places.video, places.audio_keys, places.video_mask) if fuse else None
             to_audio = OtherTower(v, places.audio, places.video_keys, places.audio_mask) if fuse else None
             a = audio_block.attend_context(

@@ -23,7 +23,7 @@ from .block import WanBlock
 from .config import WanConfig
 from .context import BlockContext, PreparedContext, merge_padding
 from .embed import Head, ImageProjection, make_patch_embedding
-from .inputs import check_tokens, fewest_steps, rope_of_places, shared_steps
+from .inputs import check_tokens, fewest_steps, rope_of_places, shared_steps, stream_biases
 from .speech import PreparedSpeech, SpeechProjection, no_windows, prepare_speech
 
 #: A clean-sample prediction is turned into a velocity by dividing by the fraction of noise, but by no less than this.
@@ -37,7 +37,7 @@ class TowerInputs(NamedTuple):
     time: (B, G, D) and modulation: (B, G, 6, D), float32, with G timesteps per sample.
     context: (B, N, D), or prepared.   image_context: (B, N, D), or None.   places: of the noisy tokens and each stream.
     layout: how tokens and timesteps are divided between the noisy latents and the streams; None without streams.
-    work: dtype of the layers' inputs.
+    work: dtype of the layers' inputs.   biases: of `stream_biases`.
     """
 
     tokens: Tensor
@@ -49,6 +49,11 @@ class TowerInputs(NamedTuple):
     places: tuple[Places, ...]
     layout: Layout | None
     work: torch.dtype
+    biases: tuple[Tensor | None, ...] | None = None
+
+    def bias(self, index: int) -> Tensor | None:
+        """What is added to the scores of the keys in the self-attention of a block, (L,), or None."""
+        return None if self.biases is None else self.biases[index]
 
     def block_context(self, index: int) -> Tensor | BlockContext:
         """What the cross-attention of a block takes as its context."""
@@ -58,7 +63,7 @@ class TowerInputs(NamedTuple):
 class PlacedStream(NamedTuple):
     """How the blocks see a `TokenStream`: number of tokens, where they stand, timestep (B, 1)."""
 
-    count: int
+    length: int
     places: Places
     timestep: Tensor
 
@@ -158,7 +163,8 @@ class WanModel(nn.Module):
         x = inputs.tokens
         for index, block in enumerate(self.walk(self.tower_blocks())):
             modulation = block.modulate(inputs.modulation)
-            x = block.attend_self(x, modulation, table, inputs.work, inputs.layout, self_injections, index)
+            own = (self_injections, index, inputs.bias(index))
+            x = block.attend_self(x, modulation, table, inputs.work, inputs.layout, *own)
             x = block.attend_context(
                 x, inputs.block_context(index), inputs.image_context, None, injections, index
             )
@@ -234,12 +240,15 @@ class WanModel(nn.Module):
         tokens, grid = self._patch(latents, streams, work)
         places = (Places(grid, position_scale, (position_offset, 0.0, 0.0)),)
         steps = fewest_steps(self._timestep_groups(timestep, latents.shape[0], grid), grid[0])
-        layout = None
+        layout, biases = None, None
         if streams:
             more = [self._place_stream(stream, timestep, position_scale) for stream in streams]
-            layout = ((math.prod(grid), steps.shape[1]), *((m.count, 1) for m in more))
+            layout = ((math.prod(grid), steps.shape[1]), *((m.length, 1) for m in more))
             places = (*places, *(m.places for m in more))
             steps = torch.cat((steps, *(m.timestep.to(steps) for m in more)), dim=1)
+            counts = [m.length for m in more]
+            like = latents.new_empty(0, dtype=work)
+            biases = stream_biases(math.prod(grid), streams, counts, config.num_layers, like)
         steps = shared_steps(steps)
         time = self.time_embedding(timestep_embedding(steps, config.freq_dim).to(work))
         modulation = self.time_projection(time).float().unflatten(-1, (6, config.dim))
@@ -257,6 +266,7 @@ class WanModel(nn.Module):
             places=places,
             layout=layout,
             work=work,
+            biases=biases,
         )
 
     def unembed(self, x: Tensor, inputs: TowerInputs, latents: Tensor, timestep: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..dit.model import WanModel
 from ..dit.speech import PreparedSpeech
 from ..errors import ConfigError
-from ..identity.strength import ShapedInjection
+from ..identity.strength import ShapedInjection, StrengthTable
 from ..protocols import Injection
 from ..types import TokenStream
 
@@ -36,20 +36,35 @@ class WanCondition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShapedStream:
+    """Tokens of a reference and how strongly they act: its factors are the weights of the tokens in each block."""
+
+    stream: TokenStream
+    table: StrengthTable
+
+    def at(self, timestep: float) -> TokenStream | None:
+        """The tokens as they act at a timestep in [0, 1000], or None where they do not."""
+        row = self.table.row(timestep)
+        if not any(row):
+            return None
+        return self.stream if all(factor == 1.0 for factor in row) else replace(self.stream, weights=row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReferenceSet:
     """What one set of references gives to a forward; everything left out is a forward without it, bit for bit.
 
     Attributes:
         injections: into the cross-attention.   self_injections: into the self-attention. One that is a
             `ShapedInjection` acts as its table says at the timestep of the forward.
-        streams: tokens beside the noisy ones.
+        streams: tokens beside the noisy ones, likewise.
         channels: (1, C, F, H, W), joined to the noisy latents in place of `WanConditioning.channels`; None keeps those.
         speech: what a model that hears is told, None for silence.
     """
 
     injections: tuple[Injection | ShapedInjection, ...] = ()
     self_injections: tuple[Injection | ShapedInjection, ...] = ()
-    streams: tuple[TokenStream, ...] = ()
+    streams: tuple[TokenStream | ShapedStream, ...] = ()
     channels: Tensor | None = None
     speech: PreparedSpeech | None = None
 
@@ -60,9 +75,14 @@ class ReferenceSet:
         """
         return _acting(self.injections, timestep), _acting(self.self_injections, timestep)
 
+    def streams_at(self, timestep: float) -> tuple[TokenStream, ...]:
+        """Streams that act at a timestep in [0, 1000]."""
+        found = [own.at(timestep) if isinstance(own, ShapedStream) else own for own in self.streams]
+        return tuple(own for own in found if own is not None)
+
     def to(self, device: torch.device | str, dtype: torch.dtype) -> ReferenceSet:
         """Return it with streams and channels elsewhere; injections are made where they are used."""
-        streams = tuple(replace(own, latents=own.latents.to(device, dtype)) for own in self.streams)
+        streams = tuple(_moved(own, device, dtype) for own in self.streams)
         channels = None if self.channels is None else self.channels.to(device, dtype)
         return replace(self, streams=streams, channels=channels)
 
@@ -104,6 +124,15 @@ def find_references(references: Mapping[str, ReferenceSet], name: str) -> Refere
             f"references: expected one of {', '.join(references) or 'no sets'}, got '{name}'. Make that set."
         )
     return found or ReferenceSet()
+
+
+def _moved(
+    own: TokenStream | ShapedStream, device: torch.device | str, dtype: torch.dtype
+) -> TokenStream | ShapedStream:
+    if isinstance(own, ShapedStream):
+        stream = replace(own.stream, latents=own.stream.latents.to(device, dtype))
+        return replace(own, stream=stream)
+    return replace(own, latents=own.latents.to(device, dtype))
 
 
 def _acting(injections: tuple[Injection | ShapedInjection, ...], timestep: float) -> tuple[Injection, ...]:

@@ -130,7 +130,7 @@ def plan_strengths(
 ) -> tuple[StrengthTable, ...]:
     """How strongly each character acts at every step and block.
 
-    Raises: InputError: a strength that the method can not give, or one for a character that is not there.
+    Raises: InputError: a strength for a character that is not there.
     """
     names = [own.name for own in request.characters]
     strange = [name for name in request.strength.subjects if name not in names]
@@ -152,13 +152,4 @@ def plan_strengths(
         )
         for name in names
     )
-    if model.family.method != "lynx" and any(not own.is_off and not _is_trained(own) for own in tables):
-        raise InputError(
-            f"strength: expected 1 or 0 for {model.family.name}, whose references are tokens beside the clip, got "
-            "something else. Use --reference-guidance instead."
-        )
     return tables
-
-
-def _is_trained(table: StrengthTable) -> bool:
-    return all(factor == 1.0 for row in table.rows for factor in row)

@@ -11,10 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from ..identity.streams import bernini_size, bernini_streams, letterbox, phantom_streams
+from ..identity.strength import StrengthTable
+from ..types import TokenStream
 from ..vae.wan_vae import WanVAE
 from .request import Character
 from .wan_codec import load_codec
-from .wan_conditions import NOBODY, ReferenceSet, WanConditioning
+from .wan_conditions import NOBODY, ReferenceSet, ShapedStream, WanConditioning
 from .wan_lynx import prepare_faces
 from .wan_pictures import to_video
 from .wan_plan import WanPlan
@@ -54,8 +56,14 @@ def _phantom(plan: WanPlan, codec: WanVAE) -> dict[str, ReferenceSet]:
     latents = [
         codec.encode(to_video(own)[None, :, None], tiling=plan.memory.tiling).float() for own in pixels
     ]
+    tables = [
+        table for own, table in zip(plan.request.characters, plan.strengths, strict=True) for _ in own.photos
+    ]
     made = phantom_streams(latents, plan.settings.latent_frames)
-    return {"subjects": ReferenceSet(streams=made.subjects), NOBODY: ReferenceSet(streams=made.nobody)}
+    return {
+        "subjects": ReferenceSet(streams=_shaped(_apart(made.subjects), tables)),
+        NOBODY: ReferenceSet(streams=_shaped(_apart(made.nobody), tables)),
+    }
 
 
 def _bernini(plan: WanPlan, codec: WanVAE, notes: list[str]) -> dict[str, ReferenceSet]:
@@ -73,12 +81,33 @@ def _bernini(plan: WanPlan, codec: WanVAE, notes: list[str]) -> dict[str, Refere
         for photo in own.photos
     ]
     made = bernini_streams(videos, pictures)
+    tables = list(zip(characters, plan.strengths, strict=True))
+    of_videos = [table for own, table in tables for _ in own.videos]
+    of_pictures = [table for own, table in tables for _ in own.photos]
     return {
         "none": ReferenceSet(),
-        "video": ReferenceSet(streams=made.video),
-        "images": ReferenceSet(streams=made.images),
-        "every": ReferenceSet(streams=made.every),
+        "video": ReferenceSet(streams=_shaped(made.video, of_videos[:1])),
+        "images": ReferenceSet(streams=_shaped(made.images, of_pictures)),
+        "every": ReferenceSet(streams=_shaped(made.every, [*of_videos, *of_pictures])),
     }
+
+
+def _apart(streams: Sequence[TokenStream]) -> tuple[TokenStream, ...]:
+    """A stream for each latent frame, at its own place, so that each can have a strength of its own."""
+    return tuple(
+        replace(stream, latents=frame, offset=(stream.offset[0] + number, *stream.offset[1:]))
+        for stream in streams
+        for number, frame in enumerate(stream.latents.split(1, dim=2))
+    )
+
+
+def _shaped(
+    streams: Sequence[TokenStream], tables: Sequence[StrengthTable]
+) -> tuple[TokenStream | ShapedStream, ...]:
+    """Streams with the strength of each."""
+    return tuple(
+        ShapedStream(stream=stream, table=table) for stream, table in zip(streams, tables, strict=True)
+    )
 
 
 def _scaled(frames: Tensor) -> Tensor:

@@ -194,6 +194,28 @@ def test_streams_may_share_the_timestep_and_serve_a_batch() -> None:
     assert relative_error(shared, model(LATENTS, TIME, CONTEXT, streams=[both])) < 1e-6
 
 
+@torch.no_grad()
+def test_weights_of_a_stream_count_its_tokens() -> None:
+    """A weight of 2 is the stream given twice, a weight of 0 none; block by block; 1 everywhere is bit for bit none."""
+    model = make()
+    own = TokenStream(latents=normal(1, 4, 1, 4, 6, seed=8), offset=(3.0, 0.0, 0.0), timestep=None)
+    other = TokenStream(latents=normal(1, 4, 1, 4, 4, seed=9), timestep=None)
+
+    def velocity(*streams: TokenStream) -> torch.Tensor:
+        return model(LATENTS, TIME, CONTEXT, streams=streams)
+
+    blocks = model.config.num_layers
+    twice = replace(own, weights=(2.0,) * blocks)
+    assert relative_error(velocity(other, twice), velocity(other, own, own)) < 1e-5
+    off = replace(own, weights=(0.0,) * blocks)
+    assert relative_error(velocity(other, off), velocity(other)) < 1e-5
+    assert torch.equal(velocity(other, replace(own, weights=(1.0,) * blocks)), velocity(other, own))
+    last = velocity(other, replace(own, weights=(1.0,) * (blocks - 1) + (2.0,)))
+    assert relative_error(last, velocity(other, own)) > 1e-4
+    with pytest.raises(ShapeError, match=f"stream weights: expected {blocks} finite numbers >= 0"):
+        velocity(replace(own, weights=(1.0,)))
+
+
 def test_streams_that_do_not_fit_are_named() -> None:
     model = make()
     with pytest.raises(ShapeError, match=r"stream: expected \(batch, 4, .* got \(2, 5, 1, 4, 6\)"):

@@ -227,8 +227,6 @@ def test_misfits_are_named(releases: dict[str, Path], tmp_path: Path) -> None:
         make_plan(t2v, "phantom", person(1), prompt="character1 and character2 wave")
     with pytest.raises(InputError, match="expected a reference for every character"):
         make_plan(t2v, None, prompt="character1 waves")
-    with pytest.raises(InputError, match="strength: expected 1 or 0 for Phantom-Wan-1.3B"):
-        make_plan(t2v, "phantom", person(1), strength=Strength(scale=0.5))
     with pytest.raises(
         InputError, match=r"strength: expected characters of the request \(character1\), got character3"
     ):
@@ -252,3 +250,25 @@ def test_a_video_alone(releases: dict[str, Path]) -> None:
     text = plan_wan(alone, WanFiles(model=releases["t2v"], method="bernini"))
     assert text.settings.prompt == BERNINI_PREFIXES["t2v"] + "a cat"
     assert text.settings.schedule().shown == wan_timesteps(STEPS, 3.0)[:-1].tolist()
+
+
+@torch.no_grad()
+def test_strength_shapes_the_tokens_of_each_character(releases: dict[str, Path]) -> None:
+    """One step: character1 is off, character2 counts half in the first block and twice in the last."""
+    folder = releases["t2v"]
+    strength = Strength(layers=((0.0, 0.5), (1.0, 2.0)), subjects={"character1": 0.0})
+    plan = make_plan(folder, "phantom", person(1), person(2), strength=strength, steps=1, guidance=(1.0, 1.0))
+    found, _ = sample_wan(plan)
+    text, _ = contexts(folder, plan, "The first person and the second person wave")
+    vae, model = load_vae(plan.model.vae), load_dit(plan.model.transformers[0].path)
+    page = np.full((64, 64, 3), 255, np.uint8)
+    page[12:52] = picture(2).numpy()
+    stream = TokenStream(
+        latents=vae.encode(pixels(page)), offset=(3.0, 0.0, 0.0), timestep=None, weights=(0.5, 2.0)
+    )
+    latents, t = draw_noise(plan.latent_shape, make_generator(SEED)), wan_timesteps(1, 5.0)[:1]
+    velocity = model(latents, t, text, streams=(stream,))
+    expected = UniPC().start(wan_sigmas(1, 5.0)).step(velocity, latents, 0)
+    assert relative_error(found, expected) < LIMIT
+    trained = model(latents, t, text, streams=(replace(stream, weights=None),))
+    assert relative_error(velocity, trained) > 100 * LIMIT
