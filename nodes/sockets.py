@@ -20,6 +20,7 @@ IdentitySocket = io.Custom("WANR2V_IDENTITY")
 VoiceSocket = io.Custom("WANR2V_VOICE")
 CharacterSocket = io.Custom("WANR2V_CHARACTER")
 StrengthSocket = io.Custom("WANR2V_STRENGTH")
+SpeechSocket = io.Custom("WANR2V_SPEECH")
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,6 +149,13 @@ def _add_generate(add: AddCommand) -> None:
     generate.add_argument(
         "--identity-scale", type=float, metavar="X", help="strength of the face: 0 off, 1 as trained"
     )
+    generate.add_argument("--identity-preset", metavar="NAME", help="free, as trained (default) or likeness")
+    generate.add_argument(
+        "--identity-slider", type=float, metavar="X", help="instead: from -1 (free) over 0 to 1 (likeness)"
+    )
+    generate.add_argument(
+        "--identity-window", metavar="LOW,HIGH", help="noise levels at which references act (default: all)"
+    )
     generate.add_argument(
         "--voice-scale", type=float, metavar="X", help="strength of the voice: 0 off, 1 as trained"
     )

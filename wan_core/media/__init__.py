@@ -5,6 +5,7 @@ from __future__ import annotations
 from .files import plan_output, write_bytes
 from .photos import Photo, read_photo
 from .sound import Sound, read_sound, resample
+from .sound_file import encode_wav
 from .video_file import DecodedClip, encode_video, read_video, write_video
 from .video_writer import VideoWriter, open_video
 from .voice_clip import check_voice, prepare_voice, read_voice
@@ -16,6 +17,7 @@ __all__ = [
     "VideoWriter",
     "check_voice",
     "encode_video",
+    "encode_wav",
     "open_video",
     "plan_output",
     "prepare_voice",
