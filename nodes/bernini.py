@@ -104,6 +104,7 @@ class BerniniGuider(io.ComfyNode):
         recipe = replace(recipe, steps=steps)
         sets: dict[str, tuple[Any, ...]] = {"none": ()}
         if found:
+            host.check_streams(model)
             streams = bernini_streams(videos, images)
             sets |= {
                 name: tuple(stream.latents for stream in getattr(streams, name))

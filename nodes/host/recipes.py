@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import comfy.model_patcher
 from torch import Tensor
 
+from ...wan_core.errors import InputError
 from ...wan_core.identity.recipes import Evaluation, Recipe
 from ...wan_core.pipelines.wan_guidance import projection_rule
 from ...wan_core.sampling import GuidanceChain, GuidanceTerm
 from .sampling import ChainGuider
+from .wan import HostWanModel
 
 #: Key of a CONDITIONING for in-context references, as core's Bernini node sets it: latents, not normalised.
 STREAMS = "context_latents"
@@ -45,6 +49,19 @@ class RecipeGuider(ChainGuider):
 def streams_of(conditioning: list[Any]) -> tuple[Tensor, ...]:
     """In-context references that a CONDITIONING of one prompt carries, in order of their numbers."""
     return tuple(conditioning[0][1].get(STREAMS, ()))
+
+
+def check_streams(patcher: comfy.model_patcher.ModelPatcher) -> None:
+    """Raises: InputError: a MODEL whose transformer would leave in-context references out."""
+    transformer = patcher.get_model_object("diffusion_model")
+    places = getattr(transformer, "rope_encode", None)
+    if isinstance(transformer, HostWanModel):
+        return
+    if places is None or "source_id" not in inspect.signature(places).parameters:
+        raise InputError(
+            f"model: expected one that reads in-context references, got {type(transformer).__name__} of this ComfyUI. "
+            "Use Load Wan Model, or ComfyUI 0.25 or later."
+        )
 
 
 def with_streams(conditioning: list[Any], streams: tuple[Tensor, ...]) -> list[Any]:

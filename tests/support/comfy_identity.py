@@ -233,9 +233,8 @@ def try_streams() -> None:
     core = both("phantom", lambda model: guided(values(phantom(model, *given, 7.5, 5.0))[0]))
     dual = nodes_custom_sampler.DualCFGGuider.execute(CORE, given[0], given[1], given[2], 7.5, 5.0, "regular")
     results["phantom: as DualCFGGuider"] = distance(guided(values(dual)[0]), core)
-    results["bernini: core knows streams"] = (
-        importlib.util.find_spec("comfy_extras.nodes_bernini") is not None
-    )
+    is_known = importlib.util.find_spec("comfy_extras.nodes_bernini") is not None
+    results["bernini: core knows streams"] = is_known
     clip, photo = (numbers(seed, 1, 16, frames, 8, 6) for seed, frames in ((8, 3), (9, 1)))
     make = bernini.BerniniGuider.execute
     for name, streams in {"pictures": [photo, photo * 0.5], "mixed": [clip, photo], "videos": [clip]}.items():
@@ -245,7 +244,11 @@ def try_streams() -> None:
             def run(model: Any, marked: Any = marked, size: str = size) -> Tensor:
                 return guided(values(make(model, *marked, "auto", size, 4.0, 4.5, 1.25))[0])
 
-            both(f"bernini {name} {size}", run)
+            if is_known:
+                both(f"bernini {name} {size}", run)
+            else:
+                results[f"bernini {name} {size}: effect"] = distance(run(OURS), PLAIN)
+                results[f"bernini {name} {size}: refused"] = error(lambda run=run: run(CORE))
     bare = error(
         lambda: bernini.BerniniGuider.execute(CORE, PROMPT, NOTHING, "rv2v", bernini.ONE_MODEL, 4.0, 4.5, 1.0)
     )
