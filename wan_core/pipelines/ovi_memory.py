@@ -16,6 +16,7 @@ from .memory import (
     WeightBytes,
     codec_bytes,
     context_bytes,
+    copy_bytes,
     file_bytes,
     forward_bytes,
     token_count,
@@ -59,7 +60,7 @@ def plan_ovi_memory(
     base = OVERHEAD if is_cuda else 0
     text, text_device = _text(found, device, limit, base)
     codec, tiling = _codec(found, settings, limit, base, encodes=encodes)
-    transformer, resident = _transformer(found, settings, dtype, limit, base)
+    transformer, resident = _transformer(found, settings, (device, dtype), limit, base)
     sound = Phase(
         "sound decode",
         sum(
@@ -110,15 +111,20 @@ def _codec(
 
 
 def _transformer(
-    found: FoundOvi, settings: OviSettings, dtype: torch.dtype, limit: int | None, base: int
+    found: FoundOvi, settings: OviSettings, place: tuple[str, torch.dtype], limit: int | None, base: int
 ) -> tuple[Phase, int | None]:
+    device, dtype = place
     weights = transformer_bytes(found.header, found.detected.names, dtype)
     work = base + _work_bytes(found, settings, dtype)
-    whole = Phase("both towers", weights.total, work)
-    if limit is None or whole.total <= limit:
-        return whole, None
+    copies = copy_bytes(found.header, found.detected.names, device, dtype)
+    note = f"{copies / GB:.2f} GB of them are copies for the processor" if copies else ""
+    fastest = Phase("both towers", weights.total + copies, work, note)
+    whole, count = Phase("both towers", weights.total, work), len(weights.blocks)
+    if limit is None or fastest.total <= limit:
+        return fastest, None
+    if whole.total <= limit:
+        return whole, count
     resident = _resident(weights, limit - work)
-    count = len(weights.blocks)
     phase = Phase(
         "both towers",
         weights.rest + sum(weights.blocks[:resident]) + 2 * max(weights.blocks),

@@ -182,7 +182,8 @@ class OviTransformer:
     def _place(self, model: JointModel) -> JointModel:
         if self._resident is None or self._resident >= model.config.video.num_layers:
             model = model.to(self._device)
-            return model if self._safe and self._dtype != torch.float32 else for_inference(model)
+            is_fixed = self._resident is not None or (self._safe and self._dtype != torch.float32)
+            return model if is_fixed else for_inference(model, consume=True)
         towers = (model.video_model, model.audio_model)
         blocks = [tower.blocks for tower in towers]
         for tower in towers:
