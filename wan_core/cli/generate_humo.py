@@ -20,7 +20,7 @@ from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes
 from ..provenance import SyntheticTag, check_consent, to_metadata
 from .console import Console
 from .humo_options import read_humo_request, read_whisper, refuse_other_options
-from .output import package_version, plan_clip
+from .output import describe_marks, marked, package_version, plan_clip
 from .wan_options import read_execution, read_files
 
 LATENTS_SUFFIX = ".latents.safetensors"
@@ -39,12 +39,13 @@ def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
     refuse_other_options(options)
     consent = check_consent(options.consent, True)
     output = plan_clip(options.output, "clip.mp4", overwrite=options.overwrite)
-    request, sound, notes = read_humo_request(options)
-    plan = plan_humo(request, read_files(options), read_whisper(options), read_execution(options))
+    whisper = read_whisper(options)
+    bar = console.bar()
+    started = time.monotonic()
+    request, sound, notes = read_humo_request(options, lambda done, total: bar.update("speak", done, total))
+    plan = plan_humo(request, read_files(options), whisper, read_execution(options))
     for line in _announce(plan):
         console.note(line)
-    started = time.monotonic()
-    bar = console.bar()
 
     def show(progress: Progress) -> None:
         bar.update(progress.stage, progress.done, progress.total)
@@ -66,7 +67,7 @@ def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
             output, family.fps, audio=audio, metadata=to_metadata(tag), overwrite=options.overwrite
         ) as writer:
             for chunk in frames:
-                writer.add(chunk)
+                writer.add(marked(chunk, options.watermark))
     except BaseException as error:
         kept = _keep(latents, LatentsInfo(family=family.name, seed=wan.request.seed), output)
         remedy = f"The sampled latents are in {kept}: decode them with `wan-r2v decode {kept} --vae {wan.model.vae}`."
@@ -97,7 +98,7 @@ def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
     lines = [
         f"made {writer.path}: {writer.frames} frames of {width}x{height} at {family.fps} a second with {family.name}, "
         f"with{'out' if audio is None else ''} sound, in {content['seconds']:.1f} s",
-        "the file carries a tag that says it is synthetic.",
+        describe_marks(options.watermark, height, width),
         *(f"note: {note}" for note in content["notes"]),
     ]
     console.show(lines, content)

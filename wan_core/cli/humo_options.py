@@ -6,17 +6,25 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
-from ..media import read_photo, read_sound
+from ..media import read_photo, read_sound, resample
 from ..media.video_file import AAC_RATE
 from ..pipelines.humo_request import HumoRequest
+from ..pipelines.speak import SpeakProgress, speak
 from ..pipelines.wan_request import WanRequest
 from ..types import AudioClip
-from ..voice.whisper import LONGEST_SECONDS
+from ..voice.speak import load_speech_model
+from ..voice.whisper import LONGEST_SECONDS, SAMPLE_RATE
 from .arguments import parse_named_files, parse_size
-from .wan_options import parse_interval
+from .speak import read_voices
+from .wan_options import parse_device, parse_interval
 
 #: Options that only HuMo understands, and those that it does not: attribute -> option.
-HUMO_ONLY = {"speech": "--speech", "whisper": "--whisper"}
+HUMO_ONLY = {
+    "speech": "--speech",
+    "whisper": "--whisper",
+    "say": "--say",
+    "speech_model": "--speech-model",
+}
 NOT_HUMO = {
     "model_low": "--model-low",
     "clip_vision": "--clip-vision",
@@ -35,7 +43,6 @@ NOT_HUMO = {
     "region": "--region",
     "detector": "--detector",
     "detector_model": "--detector-model",
-    "voice": "--voice",
     "face": "--face",
     "shot_type": "--shot-type",
     "report": "--report",
@@ -82,18 +89,49 @@ def read_whisper(options: argparse.Namespace) -> Path:
     return path
 
 
-def read_humo_request(options: argparse.Namespace) -> tuple[HumoRequest, AudioClip, list[str]]:
-    """The request that the options describe, the recording as the clip's sound, and notes about how files were read.
+def read_speech(
+    options: argparse.Namespace, progress: SpeakProgress
+) -> tuple[AudioClip, AudioClip, list[str]]:
+    """What is said: a recording, or words that are spoken first.
 
-    Raises: InputError: something given can't be used.
+    Returns: mono at 16 kHz as HuMo hears it; the sound of the clip; notes.
+    Raises: InputError: neither or both, or a recording, script or voice that can't be used.
+        CheckpointError: the speech model is missing or damaged.
     """
     path: Path | None = options.speech
-    if path is None:
+    if (path is None) == (options.say is None):
+        got = "none" if path is None else "both"
         raise InputError(
-            "speech: expected a recording for HuMo, got none. Name it with --speech, or use another model."
+            f"speech: expected a recording (--speech) or words (--say) for HuMo, got {got}. Give one of them."
         )
-    heard = read_sound(path, LONGEST_SECONDS)
-    notes = list(heard.notes)
+    if path is not None:
+        for name, option in (("voice", "--voice"), ("speech_model", "--speech-model")):
+            if getattr(options, name):
+                raise InputError(
+                    f"{option}: expected it with --say alone, got it with --speech. Leave it out."
+                )
+        heard = read_sound(path, LONGEST_SECONDS)
+        return heard.clip, read_sound(path, LONGEST_SECONDS, AAC_RATE).clip, list(heard.notes)
+    if options.speech_model is None or not options.voice:
+        missing = "--speech-model" if options.speech_model is None else "--voice"
+        raise InputError(
+            f"{missing}: expected it with --say, got none. Words need a speech model and a voice's recording."
+        )
+    voices, notes = read_voices(options.voice)
+    model = load_speech_model(options.speech_model, device=parse_device(options.device))
+    spoken = speak(options.say, voices, model, seed=options.seed, progress=progress)
+    return resample(spoken.audio, SAMPLE_RATE), spoken.audio, [*notes, *spoken.notes]
+
+
+def read_humo_request(
+    options: argparse.Namespace, progress: SpeakProgress
+) -> tuple[HumoRequest, AudioClip, list[str]]:
+    """The request that the options describe, the sound of the clip, and notes about how files were read.
+
+    Args: progress: told while words are spoken.
+    Raises: as `read_speech`; InputError: a picture that can't be used.
+    """
+    heard, sound, notes = read_speech(options, progress)
     pictures = [
         (name, read_photo(photo))
         for name, photos in parse_named_files("--reference", options.reference).items()
@@ -115,10 +153,10 @@ def read_humo_request(options: argparse.Namespace) -> tuple[HumoRequest, AudioCl
     )
     request = HumoRequest(
         clip=clip,
-        speech=heard.clip,
+        speech=heard,
         pictures=tuple(picture.pixels for _, picture in pictures),
         text=options.text_scale,
         voice=options.voice_scale,
         likeness=options.identity_scale,
     )
-    return request, read_sound(path, LONGEST_SECONDS, AAC_RATE).clip, notes
+    return request, sound, notes

@@ -21,3 +21,11 @@ def add_humo_options(command: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="whisper-large-v3: its folder, or whisper_large_v3_encoder_fp16.safetensors",
     )
+    group.add_argument(
+        "--say",
+        metavar="TEXT",
+        help="instead of --speech: what is said in the voice of --voice, such as \"character1 says: 'Hello.'\"",
+    )
+    group.add_argument(
+        "--speech-model", type=Path, metavar="FOLDER", help="for --say: Pocket TTS in transformers' format"
+    )

@@ -32,7 +32,7 @@ def run_speak(options: argparse.Namespace, console: Console) -> None:
     if output.suffix.lower() != ".wav":
         raise InputError(f"--output: expected a .wav file, got {output.name}. Change the name.")
     output = plan_output(output, overwrite=options.overwrite, number=options.output is None)
-    voices, notes = _read_voices(options.voice)
+    voices, notes = read_voices(options.voice)
     speech = load_speech_model(options.model, device=parse_device(options.device))
     bar = console.bar()
     spoken = speak(
@@ -76,8 +76,11 @@ def _read_script(options: argparse.Namespace) -> str:
         ) from error
 
 
-def _read_voices(texts: list[str]) -> tuple[dict[str, AudioClip], list[str]]:
-    """Recordings by name; a single one without a name is character1's."""
+def read_voices(texts: list[str]) -> tuple[dict[str, AudioClip], list[str]]:
+    """Recordings by name; a single one without a name is character1's. And notes about them.
+
+    Raises: InputError: several recordings of one name, or one that holds no usable voice.
+    """
     if len(texts) == 1 and "=" not in texts[0]:
         texts = [f"character1={texts[0]}"]
     voices: dict[str, AudioClip] = {}

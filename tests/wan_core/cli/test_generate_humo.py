@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from humo_release import write_humo
 from PIL import Image
+from reference_files import write_voice
+from tiny_speech import write_speech_model
 
 from wan_core.cli import main
 
@@ -67,7 +69,16 @@ def test_picture_and_sound_are_equally_long(
     ("change", "text"),
     [
         (["--speech", "SPEECH", "--consent", "own"], "Whisper: expected whisper-large-v3 for HuMo, got none"),
-        (["--whisper", "WHISPER", "--consent", "own"], "speech: expected a recording for HuMo, got none"),
+        (["--whisper", "WHISPER", "--consent", "own"], "(--speech) or words (--say) for HuMo, got none"),
+        (["--speech", "SPEECH", "--say", "Hi.", "--whisper", "WHISPER", "--consent", "own"], "got both"),
+        (
+            ["--say", "Hi.", "--whisper", "WHISPER", "--consent", "own"],
+            "--speech-model: expected it with --say",
+        ),
+        (
+            ["--speech", "SPEECH", "--voice", "character1=a.wav", "--whisper", "WHISPER", "--consent", "own"],
+            "--voice: expected it with --say alone",
+        ),
         (["--speech", "SPEECH", "--whisper", "WHISPER"], "consent: expected --consent"),
         (["--guidance", "3"], "--guidance: expected none with HuMo"),
         (["--first-frame", "x.png"], "--first-frame: expected none with HuMo"),
@@ -100,3 +111,23 @@ def test_speech_belongs_to_humo(
     ]
     assert main(command) == 2
     assert "--speech: expected it with a HuMo model alone" in capsys.readouterr().err
+
+
+def test_words_are_spoken_first(
+    paths: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A photo, a voice and words: Speak, then HuMo; the clip is as long as what was spoken."""
+    write_speech_model(tmp_path / "pocket-tts")
+    write_voice(tmp_path / "me.wav")
+    out = tmp_path / "clip.mp4"
+    words = ["--say", 'character1 says: "Hi."', "--voice", f"character1={tmp_path / 'me.wav'}"]
+    models = ["--speech-model", str(tmp_path / "pocket-tts"), "--whisper", str(paths["whisper"])]
+    reference = ["--reference", f"character1={paths['photo']}", "--consent", "fictional"]
+    assert main([*arguments(paths, out, *words, *models, *reference), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["has_audio"] and told["frames"] % 4 == 1 and told["frames"] > 1
+    with av.open(str(out)) as clip:
+        sound = clip.streams.audio[0]
+        assert float((sound.duration or 0) * (sound.time_base or 0)) == pytest.approx(
+            told["frames"] / 25, abs=0.03
+        )
