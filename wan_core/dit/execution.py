@@ -15,14 +15,17 @@ from torch import nn
 from ..ops.packed import can_pack, pack_feed_forward, pack_linear
 from .attention import CrossAttention, SelfAttention
 from .block import WanBlock
+from .speech import SpeechProjections
 
 Model = TypeVar("Model", bound=nn.Module)
 
 #: Layers that every step of sampling uses; keys and values of the text are prepared once and stay as they are.
 _SELF = ("q", "k", "v", "o")
 _CROSS = ("q", "o", "k_fusion", "v_fusion")
+_SPEECH = ("q", "o")
 _REPLACED = re.compile(
-    rf"blocks\.\d+\.(self_attn\.({'|'.join(_SELF)})|cross_attn\.({'|'.join(_CROSS)})|ffn\.[02])\.weight$"
+    rf"blocks\.\d+\.(self_attn\.({'|'.join(_SELF)})|cross_attn\.({'|'.join(_CROSS)})"
+    rf"|audio_cross_attn_wrapper\.audio_cross_attn\.({'|'.join(_SPEECH)})|ffn\.[02])\.weight$"
 )
 
 
@@ -79,9 +82,15 @@ def _pack(parent: nn.Module, name: str, child: nn.Module) -> nn.Module | None:
             and can_pack(second)
         ):
             return pack_feed_forward(first, second)
-    names = (
-        _SELF if isinstance(parent, SelfAttention) else _CROSS if isinstance(parent, CrossAttention) else ()
-    )
-    if name in names and isinstance(child, nn.Linear) and can_pack(child):
+    if name in _packable(parent) and isinstance(child, nn.Linear) and can_pack(child):
         return pack_linear(child)
     return None
+
+
+def _packable(parent: nn.Module) -> tuple[str, ...]:
+    """Names of the layers of an attention that every step uses."""
+    if isinstance(parent, SelfAttention):
+        return _SELF
+    if isinstance(parent, CrossAttention):
+        return _CROSS
+    return _SPEECH if isinstance(parent, SpeechProjections) else ()

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tiny_dit import normal, randomise, relative_error, tiny_config
 
 from wan_core.dit.config import JointConfig, SpeechConfig, WanConfig
-from wan_core.dit.execution import for_inference
+from wan_core.dit.execution import for_inference, is_held_twice
 from wan_core.dit.model import WanModel
 from wan_core.errors import ConfigError, ShapeError
 from wan_core.types import TokenStream
@@ -55,6 +55,10 @@ def test_large_equals_the_official_code() -> None:
     speech = model.prepare_speech(GOLDEN["windows"][None])
     assert relative_error(model(latents, time, context(), speech=speech), expected) < 1e-5
     fast = for_inference(model)
+    layers = fast.tower_blocks()[0].audio_cross_attn_wrapper.audio_cross_attn
+    assert not isinstance(layers.q, torch.nn.Linear) and isinstance(layers.k, torch.nn.Linear)
+    assert is_held_twice("blocks.1.audio_cross_attn_wrapper.audio_cross_attn.o.weight")
+    assert not is_held_twice("blocks.1.audio_cross_attn_wrapper.audio_cross_attn.k.weight")
     found = fast(latents, time, fast.prepare(context()), speech=fast.prepare_speech(GOLDEN["windows"][None]))
     assert relative_error(found, expected) < 1e-5
 
