@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from .faces import showing_faces
 from .output import package_version, plan_clip
 from .wan_options import parse_device, parse_guidance, parse_interval, read_execution, read_files
 from .wan_references import describe_references, read_characters, read_strength
+from .wan_report import check_wan_report, write_wan_report
 
 LATENTS_SUFFIX = ".latents.safetensors"
 
@@ -45,6 +46,7 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
     with showing_faces(output):
         request, notes = _read_request(options)
     plan = plan_wan(request, read_files(options), read_execution(options))
+    check_wan_report(options, plan, output)
     for line in _announce(plan):
         console.note(line)
     started = time.monotonic()
@@ -87,7 +89,8 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
         "references": [own.name for own in request.characters] if plan.has_references else [],
         "consent": consent,
     }
-    _show(console, path, content | more_content, started, notes)
+    report, measured = write_wan_report(options, plan, path)
+    _show(console, path, content | more_content | measured, started, notes, report)
 
 
 def run_decode(options: argparse.Namespace, console: Console) -> None:
@@ -188,12 +191,20 @@ def _keep(latents: Tensor, info: LatentsInfo, output: Path) -> Path:
         return write_bytes(Path(tempfile.gettempdir()) / name, data)
 
 
-def _show(console: Console, path: Path, content: dict[str, Any], started: float, notes: list[str]) -> None:
+def _show(
+    console: Console,
+    path: Path,
+    content: dict[str, Any],
+    started: float,
+    notes: list[str],
+    more: Sequence[str] = (),
+) -> None:
     seconds = time.monotonic() - started
     lines = [
         f"made {path}: {content['frames']} frames of {content['width']}x{content['height']} at {content['fps']} a "
         f"second with {content['model']}, without sound, in {seconds:.1f} s",
         "the file carries a tag that says it is synthetic.",
         *(f"note: {note}" for note in notes),
+        *more,
     ]
     console.show(lines, {**content, "seconds": round(seconds, 3), "notes": notes})

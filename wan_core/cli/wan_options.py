@@ -48,7 +48,6 @@ NANO_ONLY = {
     "audio": "--audio",
     "voice_scale": "--voice-scale",
     "text_scale": "--text-scale",
-    "report": "--report",
     "best_of": "--best-of",
     "draft_steps": "--draft-steps",
     "weights": "--weights",

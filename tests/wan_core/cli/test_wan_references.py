@@ -80,10 +80,13 @@ def test_lynx_makes_a_clip(run: Run, release: Path, lynx: LynxRelease, files: Pa
         "generate", "--model", release, "--adapter", lynx_files,
         "--detector", "scrfd", "--detector-model", lynx.detector, "--recogniser", lynx.recogniser,
         "--prompt", "character1 waves",
-        "--reference", f"character1={files / 'me.jpg'}", "--identity-preset", "free", *SHORT,
+        "--reference", f"character1={files / 'me.jpg'}", "--identity-preset", "free", "--report", *SHORT,
     )  # fmt: skip
     assert code == 0, err
     content = json.loads(out)
+    likeness = content["report"]["characters"]["character1"]["likeness"]
+    assert "ArcFace" in likeness["scale"]["encoder"] and likeness["seen"] == 1.0
+    assert set(likeness["head_degrees"]) == {"yaw", "pitch", "roll"}
     assert (content["model"], content["fps"]) == ("Lynx-lite", 24)
     assert content["notes"][-1].startswith("identity adapter: ")
     assert "strength: 0.24 to 0.30 of what was trained" in err
@@ -118,6 +121,10 @@ def test_bad_references(run: Run, release: Path, files: Path, video: Path, tmp_p
     refused(run(*text, *photo, "--adapter", tmp_path / "none"), "expected a file, got nothing")
     refused(run(*text, "--identity-slider", 1), "--identity-slider: expected a --reference with it")
     refused(run("generate", "--method", "phantom"), "--method: expected --model with it")
+    refused(
+        run(*text, "--report"),
+        "--report: expected Lynx, whose recogniser judges its clips, got Wan2.1-T2V-1.3B",
+    )
     assert not list(tmp_path.glob("*.mp4"))
 
 
