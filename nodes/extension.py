@@ -19,6 +19,7 @@ from .ovi_loaders import LoadMMAudio, LoadOvi
 from .ovi_prompt import OviPrompt
 from .ovi_sampler import OviSampler
 from .prompt import EncodePrompt
+from .provenance import Verify, Watermark
 from .recipe_guiders import LynxGuider, PhantomGuider
 from .reference_inputs import PhantomSubjects, ReferencePrompt
 from .regions import IdentityRegion
@@ -29,6 +30,7 @@ from .speech import EncodeSpeech
 from .strength import IdentityStrength
 from .video_faces import ChooseFrames
 from .wan_loaders import LoadWanModel, LoadWanText, LoadWanVAE
+from .weigh import WeighReferences
 
 
 class WanR2VExtension(ComfyExtension):
@@ -57,6 +59,7 @@ class WanR2VExtension(ComfyExtension):
             ApplyIdentity,
             IdentityStrength,
             IdentityRegion,
+            WeighReferences,
             LynxGuider,
             PhantomSubjects,
             PhantomGuider,
@@ -74,4 +77,6 @@ class WanR2VExtension(ComfyExtension):
             OviDecode,
             LoadSpeechModel,
             Speak,
+            Watermark,
+            Verify,
         ]

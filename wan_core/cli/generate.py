@@ -39,7 +39,7 @@ from .generate_ovi import run_generate_ovi
 from .generate_wan import run_generate_wan
 from .humo_options import refuse_speech_options
 from .measure import Judges, plan_report, write_report
-from .output import package_version, plan_clip
+from .output import describe_marks, marked, package_version, plan_clip
 from .ovi_options import refuse_joint_options
 from .parser import DEMO_FILE
 from .wan_options import check_options
@@ -58,6 +58,7 @@ class Job:
         request: what to make.   consent: for its references.   notes: about how they were read.
         output: planned path.   overwrite: an existing file may be replaced.
         weights: nano's folder, None for the shipped one.   has_report: whether to write a report.
+        has_mark: whether the picture gets the mark of synthetic media.
         best_of: seeds to try first, None to take the request's.   draft_steps: of a try, None for the usual ones.
     """
 
@@ -68,6 +69,7 @@ class Job:
     overwrite: bool
     weights: Path | None
     has_report: bool
+    has_mark: bool = True
     best_of: int | None = None
     draft_steps: int | None = None
 
@@ -132,6 +134,7 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
         overwrite=options.overwrite,
         weights=options.weights,
         has_report=options.report,
+        has_mark=options.watermark,
         best_of=options.best_of,
         draft_steps=options.draft_steps,
     )
@@ -174,6 +177,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> None:
         overwrite=options.overwrite,
         weights=options.weights,
         has_report=options.report,
+        has_mark=options.watermark,
     )
     lines, content = make_clip(job, console)
     story = [
@@ -224,7 +228,12 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
     result = generate(request, bundle, show, defaults=defaults)
     tag = SyntheticTag(model="nano", consent=job.consent, seed=request.seed, version=package_version())
     path = write_video(
-        job.output, result.video, result.fps, result.audio, metadata=to_metadata(tag), overwrite=job.overwrite
+        job.output,
+        marked(result.video, job.has_mark),
+        result.fps,
+        result.audio,
+        metadata=to_metadata(tag),
+        overwrite=job.overwrite,
     )
     seconds = time.monotonic() - started
     frames, height, width = result.video.shape[2:]
@@ -232,7 +241,7 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
     sound = "with sound" if result.audio is not None else "without sound"
     lines = [
         f"made {path}: {frames} frames of {width}x{height} at {result.fps} a second, {sound}, in {seconds:.1f} s",
-        "the file carries a tag that says it is synthetic.",
+        describe_marks(job.has_mark, height, width),
         *(f"note: {note}" for note in notes),
     ]
     content: dict[str, Any] = {
@@ -242,6 +251,7 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
         "height": height,
         "fps": result.fps,
         "has_audio": result.audio is not None,
+        "has_mark": job.has_mark,
         "seed": request.seed,
         "seconds": round(seconds, 3),
         "notes": notes,

@@ -20,7 +20,8 @@ from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes
 from ..provenance import SyntheticTag, check_consent, to_metadata
 from ..types import AudioClip, AVLatents
 from .console import Console
-from .output import package_version, plan_clip
+from .faces import showing_faces
+from .output import describe_marks, marked, package_version, plan_clip
 from .ovi_options import read_ovi_files, read_ovi_request, refuse_other_options
 from .wan_options import read_execution
 
@@ -41,7 +42,8 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
     refuse_other_options(options)
     consent = check_consent(options.consent, bool(options.reference or options.voice))
     output = plan_clip(options.output, "clip.mp4", overwrite=options.overwrite)
-    request, notes = read_ovi_request(options)
+    with showing_faces(output):
+        request, notes = read_ovi_request(options)
     plan = plan_ovi(request, read_ovi_files(options), read_execution(options))
     for line in _announce(plan):
         console.note(line)
@@ -51,7 +53,8 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
     def show(progress: Progress) -> None:
         bar.update(progress.stage, progress.done, progress.total)
 
-    latents, more = sample_ovi(plan, show)
+    with showing_faces(output):
+        latents, more = sample_ovi(plan, show)
     family = plan.model.family
     tag = SyntheticTag(model=family.name, consent=consent, seed=request.seed, version=package_version())
     audio: AudioClip | None = None
@@ -61,7 +64,7 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
             output, FPS, audio=audio, metadata=to_metadata(tag), overwrite=options.overwrite
         ) as writer:
             for chunk in decode_frames(plan, latents, show):
-                writer.add(chunk)
+                writer.add(marked(chunk, options.watermark))
     except BaseException as error:
         remedy = _keep(plan, latents, audio, output)
         if isinstance(error, WanCoreError):
@@ -90,7 +93,7 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
     lines = [
         f"made {writer.path}: {writer.frames} frames of {width}x{height} at {FPS} a second with {family.name}, "
         f"{sound}, in {content['seconds']:.1f} s",
-        "the file carries a tag that says it is synthetic.",
+        describe_marks(options.watermark, height, width),
         *(f"note: {note}" for note in content["notes"]),
     ]
     console.show(lines, content)

@@ -22,7 +22,7 @@ from ..provenance import SyntheticTag, check_consent, to_metadata
 from .arguments import parse_size
 from .console import Console
 from .faces import showing_faces
-from .output import package_version, plan_clip
+from .output import describe_marks, marked, package_version, plan_clip
 from .wan_options import parse_device, parse_guidance, parse_interval, read_execution, read_files
 from .wan_references import describe_references, read_characters, read_strength
 from .wan_report import check_wan_report, write_wan_report
@@ -70,7 +70,14 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
     )
     tag = SyntheticTag(model=family.name, consent=consent, seed=request.seed, version=package_version())
     try:
-        path, content = _write(frames, output, family.fps, to_metadata(tag), overwrite=options.overwrite)
+        path, content = _write(
+            frames,
+            output,
+            family.fps,
+            to_metadata(tag),
+            overwrite=options.overwrite,
+            has_mark=options.watermark,
+        )
     except BaseException as error:
         kept = _keep(latents, info, output)
         remedy = f"The sampled latents are in {kept}: decode them with `wan-r2v decode {kept} --vae {plan.model.vae}`."
@@ -114,7 +121,9 @@ def run_decode(options: argparse.Namespace, console: Console) -> None:
     family = info.known_family
     frames = decode_latents(latents, options.vae, family, device=parse_device(options.device), progress=show)
     tag = SyntheticTag(model=info.family, consent=None, seed=info.seed, version=package_version())
-    path, content = _write(frames, output, family.fps, to_metadata(tag), overwrite=options.overwrite)
+    path, content = _write(
+        frames, output, family.fps, to_metadata(tag), overwrite=options.overwrite, has_mark=options.watermark
+    )
     _show(console, path, content | {"model": info.family, "seed": info.seed}, started, [])
 
 
@@ -164,12 +173,18 @@ def _announce(plan: WanPlan) -> list[str]:
 
 
 def _write(
-    frames: Iterator[Tensor], output: Path, fps: int, metadata: Mapping[str, str], *, overwrite: bool
+    frames: Iterator[Tensor],
+    output: Path,
+    fps: int,
+    metadata: Mapping[str, str],
+    *,
+    overwrite: bool,
+    has_mark: bool,
 ) -> tuple[Path, dict[str, Any]]:
     """Write frames as they come."""
     with open_video(output, fps, metadata=metadata, overwrite=overwrite) as writer:
         for chunk in frames:
-            writer.add(chunk)
+            writer.add(marked(chunk, has_mark))
     height, width = writer.size or (0, 0)
     return writer.path, {
         "output": str(writer.path),
@@ -178,6 +193,7 @@ def _write(
         "height": height,
         "fps": fps,
         "has_audio": False,
+        "has_mark": has_mark,
     }
 
 
@@ -203,7 +219,7 @@ def _show(
     lines = [
         f"made {path}: {content['frames']} frames of {content['width']}x{content['height']} at {content['fps']} a "
         f"second with {content['model']}, without sound, in {seconds:.1f} s",
-        "the file carries a tag that says it is synthetic.",
+        describe_marks(bool(content["has_mark"]), content["height"], content["width"]),
         *(f"note: {note}" for note in notes),
         *more,
     ]

@@ -1,4 +1,4 @@
-"""`wan-r2v inspect`: what a weights file is; `wan-r2v verify`: whether a clip is tagged as synthetic."""
+"""`wan-r2v inspect`: what a weights file is; `wan-r2v verify`: whether a clip is tagged or marked as synthetic."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from ..checkpoints.describe import Description, describe
 from ..errors import InputError
 from ..media import read_video
-from ..provenance import from_metadata
+from ..provenance import detect_mark, from_metadata, is_markable
 from .console import Console
 
 TAGGED, UNTAGGED = 0, 1
+_MOST_FRAMES = 240
 #: Endings of the files that `inspect` opens.
 OPENED = (".safetensors", ".safetensors.index.json", ".gguf", ".pth", ".pt")
 
@@ -61,24 +62,44 @@ def _bytes(count: int) -> str:
 
 
 def run_verify(options: argparse.Namespace, console: Console) -> int:
-    """Say whether a clip carries the tag of synthetic media.
+    """Say whether a clip carries the tag of synthetic media, and the mark in its picture.
 
     Args:
         options: of `parser.build_parser`.
         console: where to say it.
     Returns:
-        0 where it does, 1 where it doesn't.
+        0 where it carries one of them, 1 where it carries none.
     Raises:
         InputError: the clip can't be read.
     """
-    tag = from_metadata(read_video(options.clip, max_frames=1).metadata)
+    clip = read_video(options.clip, max_frames=_MOST_FRAMES)
+    tag = from_metadata(clip.metadata)
+    height, width = clip.frames.shape[1:3]
+    mark = detect_mark(clip.frames) if is_markable(height, width) else None
     if tag is None:
         lines = [f"{options.clip}: no tag of this project. That proves nothing: a tag can be removed."]
-        console.show(lines, {"clip": str(options.clip), "is_synthetic": None})
-        return UNTAGGED
-    ground = f", consent {tag.consent}" if tag.consent else ""
-    lines = [
-        f"{options.clip}: synthetic, made by Wan R2V {tag.version} ({tag.model}), seed {tag.seed}{ground}"
-    ]
-    console.show(lines, {"clip": str(options.clip), "is_synthetic": True, **asdict(tag)})
-    return TAGGED
+    else:
+        ground = f", consent {tag.consent}" if tag.consent else ""
+        lines = [
+            f"{options.clip}: synthetic, made by Wan R2V {tag.version} ({tag.model}), seed {tag.seed}{ground}"
+        ]
+    if mark is None:
+        lines.append(f"{options.clip}: too small ({width}x{height}) to look for the mark.")
+    else:
+        lines.append(f"{options.clip}: {mark.describe()}")
+    has_mark = mark is not None and mark.is_marked
+    content: dict[str, object] = {
+        "clip": str(options.clip),
+        "is_synthetic": True if tag is not None or has_mark else None,
+        "has_tag": tag is not None,
+        "mark": None
+        if mark is None
+        else {
+            "found": has_mark,
+            "score": round(mark.score, 3),
+            "p_value": mark.p_value,
+            "frames": mark.frames,
+        },
+    }
+    console.show(lines, content | ({} if tag is None else asdict(tag)))
+    return TAGGED if tag is not None or has_mark else UNTAGGED

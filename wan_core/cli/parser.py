@@ -49,6 +49,7 @@ def build_parser() -> Parser:
     demo.add_argument("--seed", type=int, default=7, help="of the noise (default: 7)")
     demo.add_argument("--steps", type=int, help="sampling steps (default: the model's)")
     add_report(demo)
+    _add_watermark(demo)
     _add_weights(demo)
     _add_generate(add)
     report = add("report", "measure a clip against the photo and the voice it was made from")
@@ -69,8 +70,9 @@ def build_parser() -> Parser:
     _add_output(speech, "where the sound goes (default: speech.wav here, or the next free number)")
     decode = add("decode", "make the clip of latents that generate has saved")
     add_decode_options(decode)
+    _add_watermark(decode)
     _add_output(decode, "where the clip goes (default: clip.mp4 here, or the next free number)")
-    verify = add("verify", "say whether a clip carries the tag of synthetic media")
+    verify = add("verify", "say whether a clip carries the tag and the mark of synthetic media")
     verify.add_argument("clip", type=Path, help="the clip, such as clip.mp4")
     inspect = add("inspect", "say what a weights file or model folder is")
     inspect.add_argument(
@@ -166,6 +168,7 @@ def _add_generate(add: AddCommand) -> None:
     add_report(generate)
     add_best_of_options(generate)
     _add_weights(generate)
+    _add_watermark(generate)
     add_wan_options(generate)
 
 
@@ -181,4 +184,13 @@ def _add_output(command: Parser, text: str) -> None:
 def _add_weights(command: Parser) -> None:
     command.add_argument(
         "--weights", type=Path, metavar="FOLDER", help="nano's weights (default: the shipped ones)"
+    )
+
+
+def _add_watermark(command: Parser) -> None:
+    command.add_argument(
+        "--watermark",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="put an invisible mark into the picture that says it is synthetic (default: yes)",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..pipelines.voice_file import SUFFIX
+SUFFIX = ".voice.safetensors"
 
 
 def add_encode_voice_options(command: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tiny_dit import wide_config, wide_state
 
 from wan_core.media import write_video
-from wan_core.provenance import SyntheticTag, to_metadata
+from wan_core.provenance import SyntheticTag, mark_video, to_metadata
 
 from .conftest import Run
 
@@ -88,3 +88,17 @@ def test_verify(run: Run, tmp_path: Path) -> None:
     assert (code, "synthetic, made by Wan R2V 0.1.0 (nano), seed 5, consent written" in out) == (0, True)
     code, out, _ = run("verify", "bare.mp4", "--json")
     assert (code, json.loads(out)["is_synthetic"]) == (1, None)
+    assert "too small (32x32) to look for the mark" in run("verify", "ours.mp4")[1]
+
+
+def test_verify_finds_the_mark_without_the_tag(run: Run, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    video = torch.rand(3, 4, 96, 96, generator=generator) * 0.2
+    write_video(tmp_path / "marked.mp4", mark_video(video), 8)
+    write_video(tmp_path / "bare.mp4", video, 8)
+    code, out, _ = run("verify", "marked.mp4", "--json")
+    content = json.loads(out)
+    assert (code, content["is_synthetic"], content["has_tag"], content["mark"]["found"]) == (0, True, False, True)
+    assert content["mark"]["p_value"] < 1e-6 and content["mark"]["frames"] == 4
+    code, out, _ = run("verify", "bare.mp4")
+    assert code == 1 and "no mark of synthetic media was found" in out
