@@ -26,6 +26,7 @@ from .ovi import load_ovi, ovi_family
 from .pictures import face_detector, keep_picture
 from .recipes import RecipeGuider, check_streams, streams_of, with_streams
 from .sampling import ChainGuider, make_callback
+from .strength import weigh_streams
 from .tower import place_beside, wan_tower
 from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
 
@@ -51,6 +52,7 @@ __all__ = [
     "check_streams",
     "streams_of",
     "with_streams",
+    "weigh_streams",
     "cast_operations",
     "is_marked",
     "mark",

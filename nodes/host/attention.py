@@ -16,6 +16,8 @@ from ...wan_core.protocols import Injection
 
 #: Key of `transformer_options` under which the references of a forward travel: a tuple of `Active`.
 ACTIVE = "wan_r2v_active"
+#: Key of `transformer_options` for how much tokens of references count, one number a block.
+STREAM_WEIGHTS = "wan_r2v_stream_weights"
 
 Kind = Literal["cross_attn", "self_attn"]
 KINDS: tuple[Kind, ...] = ("cross_attn", "self_attn")

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ...wan_core.errors import InputError
-from ...wan_core.identity.strength import Strength, StrengthTable, resolve_strength
+from ...wan_core.identity.strength import Strength
 from ...wan_core.ops.key_value import PreparedInjection
 from .attention import ACTIVE, KINDS, Active, patch_attention
 from .memory import manage
+from .strength import RunStrengths
 from .wan import HostWanModel
 
 #: Key under which a condition names its set of references ("face", "nobody"), as `identity.recipes` names them.
@@ -66,10 +67,9 @@ class IdentityWrapper:
         self, sets: Any, cross: Strength, own: Strength, weights: Any, region: Region | None
     ) -> None:
         self.sets = sets
-        self.strengths = (cross, own)
+        self.strengths = RunStrengths(cross, own)
         self.weights = weights
         self.region = region
-        self._tables: dict[tuple[float, ...], tuple[StrengthTable, StrengthTable]] = {}
         self._regions: dict[Grid, Tensor] = {}
 
     def __call__(
@@ -90,7 +90,7 @@ class IdentityWrapper:
         options = dict(transformer_options or {})
         name = conds.pop(REFERENCE_SET, options.get(REFERENCE_SET))
         held = self._held(name)
-        cross, own = self._rows(options, float(timestep.max()), len(held.cross.keys))
+        cross, own = self.strengths.rows(options, float(timestep.max()), len(held.cross.keys))
         places = self._places(executor.class_obj, x)
         injection = held.cross.at(x.device, x.dtype, cross)
         reference = None if held.own is None else held.own.at(x.device, x.dtype, own)
@@ -125,19 +125,6 @@ class IdentityWrapper:
                 f"{'none of its marks' if name is None else name}. Connect positive and negative through it."
             )
         return self.sets.model[name]
-
-    def _rows(
-        self, options: Mapping[str, Any], timestep: float, blocks: int
-    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Factors of the blocks for both kinds of attention, of the step that a timestep belongs to."""
-        given = options.get("sample_sigmas")
-        values = [timestep / 1000.0] if given is None else given.tolist()
-        sigmas = tuple(min(float(value), 1.0) for value in values if value > 0.0) or (1.0,)
-        if sigmas not in self._tables:
-            cross, own = (resolve_strength(strength, sigmas, blocks) for strength in self.strengths)
-            self._tables[sigmas] = (cross, own)
-        cross, own = self._tables[sigmas]
-        return cross.row(timestep), own.row(timestep)
 
     def _places(self, transformer: Any, x: Tensor) -> Tensor | None:
         """A weight for each token of a clip (B, C, F, H, W), or None for everywhere."""

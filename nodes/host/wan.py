@@ -22,7 +22,7 @@ from ...wan_core.dit.speech import PreparedSpeech
 from ...wan_core.errors import InputError
 from ...wan_core.ops.norm import RMSNorm
 from ...wan_core.types import TokenStream
-from .attention import collect
+from .attention import STREAM_WEIGHTS, collect
 from .memory import check_interrupted
 
 UNSUPPORTED_PATCHES = ("patches", "patches_replace")
@@ -92,12 +92,18 @@ class HostWanModel(WanModel):
             if context is own_context and clip_fea is own_clip:  # no wrapper has put others in their place
                 read, image_embeds = prompt.prepared.to(x.device, x.dtype), None
         frames = x.shape[2]
-        if time_dim_concat is not None:
-            x = torch.cat((x, time_dim_concat), dim=2)
+        weights = transformer_options.get(STREAM_WEIGHTS)
         streams = [
-            TokenStream(latents=latents.to(x), source=number, timestep=None)
+            TokenStream(latents=latents.to(x), source=number, timestep=None, weights=weights)
             for number, latents in enumerate(conds.get("context_latents") or (), start=1)
         ]
+        if time_dim_concat is not None and weights is None:
+            x = torch.cat((x, time_dim_concat), dim=2)
+        elif time_dim_concat is not None:  # the same tokens, as a stream that can weigh less or more
+            place = (float(frames), 0.0, 0.0)
+            streams.append(
+                TokenStream(latents=time_dim_concat.to(x), offset=place, timestep=None, weights=weights)
+            )
         speech = None
         if self.config.speech is not None:
             streams += self.references(conds, frames)

@@ -136,3 +136,10 @@ def test_bernini_gives_the_same_latents_on_both_models(
 
 def test_bernini_mode_without_its_references_is_an_error(found: dict[str, Any]) -> None:
     assert "expected video and every for rv2v, got 0 videos" in found["bernini: no references"]
+
+
+def test_tokens_of_references_count_as_much_as_they_should(found: dict[str, Any]) -> None:
+    assert found["weights: references"] > 0.01 and found["weights: 2"] > 0.001
+    assert found["weights: 1"] == 0, "as trained is bit for bit the model without the node"
+    assert found["weights: 0"] < SAME, "0 is as if there were no references"
+    assert "Use Load Wan Model" in found["weights: core"]

@@ -39,7 +39,18 @@ spec = importlib.util.spec_from_file_location(
 assert spec is not None and spec.loader is not None
 sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["pack"])
-from pack.nodes import bernini, faces, host, identity, lynx, recipe_guiders, regions, strength, wan_loaders  # noqa: E402
+from pack.nodes import (  # noqa: E402
+    bernini,
+    faces,
+    host,
+    identity,
+    lynx,
+    recipe_guiders,
+    regions,
+    strength,
+    wan_loaders,
+    weigh,
+)
 from pack.wan_core.identity.lynx import LynxAdapter  # noqa: E402
 
 STEPS, CFG, SIZE = 3, 3.0, (1, 16, 3, 8, 8)
@@ -223,6 +234,22 @@ def try_lynx(variant: str) -> None:
     results[f"{variant} no blocks"] = error(lambda: apply(other, face))
 
 
+def try_weights(given: Any) -> None:
+    """References that count as trained, more, and not at all."""
+    shape = strength.IdentityStrength.execute
+
+    def weighed(model: Any, scale: float) -> Any:
+        made = values(shape("as trained", 0.0, scale, 1.0, 0.0, "", ""))[0]
+        return values(weigh.WeighReferences.execute(model, made))[0]
+
+    as_trained = sampled(OURS, given[0], given[1])
+    results["weights: 1"] = float((sampled(weighed(OURS, 1.0), given[0], given[1]) - as_trained).abs().max())
+    results["weights: 2"] = distance(sampled(weighed(OURS, 2.0), given[0], given[1]), as_trained)
+    results["weights: 0"] = distance(sampled(weighed(OURS, 0.0), given[0], given[1]), BASE["ours"])
+    results["weights: references"] = distance(as_trained, BASE["ours"])
+    results["weights: core"] = error(lambda: weighed(CORE, 2.0))
+
+
 def try_streams() -> None:
     """Phantom's and Bernini-R's guiders over what core's nodes put in."""
     pictures = torch.rand(2, 64, 64, 3, generator=GENERATOR)
@@ -235,6 +262,7 @@ def try_streams() -> None:
     results["phantom: as DualCFGGuider"] = distance(guided(values(dual)[0]), core)
     is_known = importlib.util.find_spec("comfy_extras.nodes_bernini") is not None
     results["bernini: core knows streams"] = is_known
+    try_weights(given)
     clip, photo = (numbers(seed, 1, 16, frames, 8, 6) for seed, frames in ((8, 3), (9, 1)))
     make = bernini.BerniniGuider.execute
     for name, streams in {"pictures": [photo, photo * 0.5], "mixed": [clip, photo], "videos": [clip]}.items():
