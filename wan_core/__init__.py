@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from .checkpoints.lynx import load_lynx
     from .checkpoints.lynx_face import load_arcface
     from .checkpoints.mmaudio import load_audio_codec
+    from .checkpoints.whisper import load_whisper
     from .errors import WanCoreError
     from .identity.lynx_prepare import prepare_lynx
     from .identity.strength import Strength
     from .pipelines.bundle import NanoBundle, load_bundle
     from .pipelines.generate import Result, generate
+    from .pipelines.humo_generate import HumoResult, generate_humo
+    from .pipelines.humo_request import HumoPlan, HumoRequest, plan_humo
     from .pipelines.ovi_files import OviFiles
     from .pipelines.ovi_generate import OviResult, generate_ovi
     from .pipelines.ovi_request import OviRequest
@@ -36,6 +39,9 @@ __all__ = [
     "AudioClip",
     "Character",
     "GenerateRequest",
+    "HumoPlan",
+    "HumoRequest",
+    "HumoResult",
     "Lora",
     "NanoBundle",
     "OviFiles",
@@ -54,6 +60,7 @@ __all__ = [
     "apply_lora",
     "decode_latents",
     "generate",
+    "generate_humo",
     "generate_ovi",
     "generate_wan",
     "load_arcface",
@@ -64,6 +71,8 @@ __all__ = [
     "load_lynx",
     "load_text_encoder",
     "load_vae",
+    "load_whisper",
+    "plan_humo",
     "plan_wan",
     "prepare_lynx",
     "sample_wan",
@@ -75,6 +84,9 @@ _HOMES = MappingProxyType(
         "AudioClip": ".types",
         "Character": ".pipelines.request",
         "GenerateRequest": ".pipelines.request",
+        "HumoPlan": ".pipelines.humo_request",
+        "HumoRequest": ".pipelines.humo_request",
+        "HumoResult": ".pipelines.humo_generate",
         "Lora": ".checkpoints.lora",
         "NanoBundle": ".pipelines.bundle",
         "OviFiles": ".pipelines.ovi_files",
@@ -93,6 +105,7 @@ _HOMES = MappingProxyType(
         "apply_lora": ".checkpoints.lora",
         "decode_latents": ".pipelines.wan_generate",
         "generate": ".pipelines.generate",
+        "generate_humo": ".pipelines.humo_generate",
         "generate_ovi": ".pipelines.ovi_generate",
         "generate_wan": ".pipelines.wan_generate",
         "load_arcface": ".checkpoints.lynx_face",
@@ -103,6 +116,8 @@ _HOMES = MappingProxyType(
         "load_lynx": ".checkpoints.lynx",
         "load_text_encoder": ".checkpoints.load",
         "load_vae": ".checkpoints.load",
+        "load_whisper": ".checkpoints.whisper",
+        "plan_humo": ".pipelines.humo_request",
         "plan_wan": ".pipelines.wan_plan",
         "prepare_lynx": ".identity.lynx_prepare",
         "sample_wan": ".pipelines.wan_generate",
