@@ -24,11 +24,10 @@ from ..pipelines import (
     generate,
     load_bundle,
 )
-from ..pipelines.best_of import BestOf, best_of_nano
+from ..pipelines.best_of import BestOf, best_of_nano, nano_faces
 from ..pipelines.humo_request import is_humo
 from ..pipelines.likeness import NanoVoices, PersonReference
 from ..pipelines.ovi_files import is_joint
-from ..pipelines.recognisers import DrawnFaces
 from ..pipelines.voice_file import read_voice_tokens
 from ..provenance import Consent, SyntheticTag, check_consent, to_metadata
 from .arguments import parse_face, parse_named_files, parse_size
@@ -288,7 +287,7 @@ def _report(job: Job, bundle: NanoBundle, path: Path) -> tuple[list[str], dict[s
         own.name: PersonReference(photos=own.photos, face=own.face, voice=own.voice)
         for own in job.request.characters
     }
-    judges = Judges(faces=DrawnFaces(bundle.identity.face_encoder), voices=NanoVoices(bundle.voice))
+    judges = Judges(faces=nano_faces(bundle, job.request), voices=NanoVoices(bundle.voice))
     return write_report(path, people, judges, path, overwrite=job.overwrite)
 
 

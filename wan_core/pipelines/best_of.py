@@ -122,6 +122,14 @@ def seeds_from(first: int, count: int) -> list[int]:
     return [(first + number) % (MAX_SEED + 1) for number in range(count)]
 
 
+def nano_faces(bundle: NanoBundle, request: GenerateRequest) -> DrawnFaces:
+    """What compares the faces of a clip of nano: its own encoder, and the detector that reads the request's photos."""
+    encoder = bundle.identity.face_encoder
+    if not request.characters:
+        return DrawnFaces(encoder)
+    return DrawnFaces(encoder, request.characters[0].detector)
+
+
 def best_of_nano(
     request: GenerateRequest,
     bundle: NanoBundle,
@@ -160,7 +168,7 @@ def best_of_nano(
         own.name: PersonReference(photos=own.photos, face=own.face, voice=own.voice)
         for own in request.characters
     }
-    faces = recogniser or DrawnFaces(bundle.identity.face_encoder)
+    faces = recogniser or nano_faces(bundle, request)
     speakers = NanoVoices(bundle.voice)
 
     def make(seed: int, few: int) -> Measurements:

@@ -116,10 +116,11 @@ class Recogniser(Protocol):
 class DrawnFaces:
     """Clips of nano: every frame shows one face where nano draws it.
 
-    encoder: nano's face encoder.
+    encoder: nano's face encoder.   detector: finds the face in the references, as for the clip itself.
     """
 
     encoder: FaceEncoder
+    detector: Detector = Detector()
 
     @property
     def scale(self) -> SimilarityScale:
@@ -142,7 +143,8 @@ class DrawnFaces:
     def reference(self, photos: Sequence[Tensor], choice: FaceChoice) -> ReferenceFace:
         """See `Recogniser`."""
         _check_photos(photos)
-        faces = [read_face(photo, choice, self.encoder.config.image_size) for photo in photos]
+        side = self.encoder.config.image_size
+        faces = [read_face(photo, choice, side, self.detector) for photo in photos]
         scale = CLIP_FRAMING.width / REFERENCE_FRAMING.width
         notes = [note for face in faces for note in face.notes]
         return _nano_reference(self.encoder, [face.pixels for face in faces], scale, None, notes)

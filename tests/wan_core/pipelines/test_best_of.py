@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from wan_core.errors import InputError
+from wan_core.identity.detectors import Detector
 from wan_core.pipelines import Character, GenerateRequest, NanoBundle, NanoDefaults, generate
-from wan_core.pipelines.best_of import best_of_nano, seeds_from, try_seeds
+from wan_core.pipelines.best_of import best_of_nano, nano_faces, seeds_from, try_seeds
 from wan_core.pipelines.likeness import PersonReference, frames_of, report_on
 from wan_core.pipelines.recognisers import DrawnFaces
 from wan_core.report import FaceTrack, Measurements, SimilarityScale, summarise_track
@@ -83,6 +84,13 @@ def test_nano_makes_the_seed_that_its_report_likes_best(
     ).measurements
     assert found.drafts[1].score == pytest.approx(own.score)
     assert found.drafts[1].likeness["character1"] == pytest.approx(own.likeness["character1"].mean)
+
+
+def test_faces_are_found_as_for_the_clip(bundle: NanoBundle, photo: torch.Tensor) -> None:
+    chosen = Detector(name="cascade")
+    person = Character(name="character1", photos=(photo,), detector=chosen)
+    assert nano_faces(bundle, GenerateRequest(characters=(person,))).detector is chosen
+    assert nano_faces(bundle, GenerateRequest()).detector == Detector()
 
 
 def test_nano_refuses_when_there_is_nothing_to_measure(bundle: NanoBundle, voice: AudioClip) -> None:
