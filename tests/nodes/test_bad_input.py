@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from comfy_server import ComfyServer, failure_of
 from prompts import Prompt, character, model_and_text, node, sampler, save
@@ -23,6 +25,16 @@ def fail(comfy: ComfyServer, *parts: Prompt) -> str:
 def test_photo_without_a_face(comfy: ComfyServer) -> None:
     message = fail(comfy, model_and_text(), character(face="auto"), sampler(with_character=True))
     assert "WanR2V_EncodeIdentity" in message and "expected a frontal face, got none" in message
+    assert "What was seen: " in message
+    seen = Path(message.split("What was seen: ")[1].splitlines()[0].strip())
+    assert seen.suffix == ".png" and seen.read_bytes().startswith(b"\x89PNG")
+
+
+def test_detector_that_is_not_there(comfy: ComfyServer) -> None:
+    parts = character()
+    parts["identity"]["inputs"]["detector"] = "yunet"
+    message = fail(comfy, model_and_text(), parts, sampler(with_character=True))
+    assert "expected face_detection_yunet_2023mar.onnx in models/face_detection, got none" in message
 
 
 def test_silent_voice(comfy: ComfyServer) -> None:

@@ -45,13 +45,6 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--reference-guidance", type=float, metavar="X", help="by the references (default: the model's)"
     )
-    group.add_argument("--identity-preset", metavar="NAME", help="free, as trained (default) or likeness")
-    group.add_argument(
-        "--identity-slider", type=float, metavar="X", help="instead: from -1 (free) over 0 to 1 (likeness)"
-    )
-    group.add_argument(
-        "--identity-window", metavar="LOW,HIGH", help="noise levels at which references act (default: all)"
-    )
     group.add_argument("--frames", type=int, metavar="N", help="4k + 1, instead of --duration")
     group.add_argument("--solver", metavar="NAME", help="unipc (default), dpm++ or euler")
     group.add_argument(

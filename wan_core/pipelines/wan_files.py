@@ -136,7 +136,7 @@ def _with_method(
         return family_of_adapter(family, adapter, found.header.name)
     if files.recogniser is not None or files.detector != Detector():
         raise InputError(
-            "recogniser: expected the files of Lynx with it, got none. Name them with --adapter."
+            "recogniser or detector: expected the files of Lynx with it, got none. Name them with --adapter."
         )
     if files.method is None:
         return family
