@@ -76,7 +76,7 @@ class Winograd:
         """
         height, width, channels = size
         made, count = goals[0].picture.shape[2], len(goals)
-        chunk = max(LEAST_CHUNK, KERNEL_NUMBERS // (SIDE * SIDE * count * channels))
+        chunk = max(LEAST_CHUNK, KERNEL_NUMBERS // (SIDE * SIDE * count * channels) // 32 * 32)
         if made > chunk:
             whole = goals[0].picture.new_empty(size)
             rows(0, height, whole)
