@@ -11,6 +11,7 @@ from ..pipelines.ovi_files import OviFiles
 from ..pipelines.ovi_request import OviRequest
 from ..pipelines.request import Character
 from .arguments import parse_face, parse_named_files, parse_size
+from .faces import read_detector, read_pictures
 from .wan_options import parse_guidance
 
 #: Options that only a joint model understands: attribute -> option.
@@ -28,7 +29,7 @@ UNDERSTOOD = frozenset(
         *("command", "json", "debug", "output", "overwrite", "seed", "steps", "size", "duration", "frames"),
         *("prompt", "negative_prompt", "first_frame", "reference", "voice", "face", "consent", "audio"),
         *("model", "vae", "text_encoder", "tokenizer", "guidance", "reference_guidance", "solver", "shift"),
-        *("vram", "device", "dtype", "safe"),
+        *("detector", "detector_model", "watermark", "vram", "device", "dtype", "safe"),
     )
 )
 
@@ -106,23 +107,30 @@ def _read_characters(options: argparse.Namespace) -> tuple[tuple[Character, ...]
     """Photos and whole recordings; which second of a recording counts is decided later."""
     photos = parse_named_files("--reference", options.reference)
     voices = parse_named_files("--voice", options.voice)
-    face = parse_face(options.face or "auto")
+    face, detector = parse_face(options.face or "auto"), read_detector(options)
     characters: list[Character] = []
     notes: list[str] = []
     for name in dict.fromkeys((*photos, *voices)):
-        pictures = [read_photo(path) for path in photos.get(name, [])]
+        encoded = [path.name for path in photos.get(name, []) if path.suffix == ".safetensors"]
+        if encoded:
+            raise InputError(
+                f"--reference: expected photos or videos for DreamID-Omni, got the encoded face {encoded[0]}. "
+                "It takes the picture itself."
+            )
+        pictures = read_pictures(photos.get(name, []), detector, face)
         recordings = voices.get(name, [])
         if len(recordings) > 1:
             notes.append(f"{name}: {len(recordings)} recordings given; {recordings[0].name} is used.")
         sound = read_sound(recordings[0]) if recordings else None
-        told = [note for read in (*pictures, sound) if read is not None for note in read.notes]
+        told = [note for read in (pictures, sound) if read is not None for note in read.notes]
         notes += [f"{name}: {note}" for note in told]
         characters.append(
             Character(
                 name=name,
-                photos=tuple(picture.pixels for picture in pictures),
+                photos=pictures.photos,
                 voice=None if sound is None else sound.clip,
                 face=face,
+                detector=detector,
             )
         )
     return tuple(characters), notes

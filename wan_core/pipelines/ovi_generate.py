@@ -253,7 +253,7 @@ def _encode_picture(plan: OviPlan, pictures: list[Tensor]) -> list[Tensor]:
 def _face_pictures(plan: OviPlan, notes: list[str]) -> list[Tensor]:
     found: list[Tensor] = []
     for person in plan.request.characters:
-        picture, own = face_picture(person.photos[0], person.face, plan.settings.size)
+        picture, own = face_picture(person.photos[0], person.face, plan.settings.size, person.detector)
         found.append(picture)
         notes += [f"{person.name}: {note}" for note in own]
         if len(person.photos) > 1:

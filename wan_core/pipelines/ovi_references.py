@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..audio.mmaudio import MMAudioCodec
 from ..errors import InputError
+from ..identity.detectors import Detector
 from ..identity.face import FaceChoice, read_face
 from ..identity.streams import letterbox
 from ..ops.voice_activity import best_voiced_second
@@ -21,19 +22,21 @@ REFERENCE_STEP = 150
 _CROP = 1.6
 
 
-def face_picture(photo: Tensor, choice: FaceChoice, size: tuple[int, int]) -> tuple[Tensor, tuple[str, ...]]:
+def face_picture(
+    photo: Tensor, choice: FaceChoice, size: tuple[int, int], detector: Detector | None = None
+) -> tuple[Tensor, tuple[str, ...]]:
     """A photo as the model wants it: the face, in the middle of a white picture of the clip's size.
 
     Args: photo: (H, W, 3) uint8 RGB.   choice: which face; "whole" takes the photo as it is, as the official code.
-        size: width and height of the clip.
+        size: width and height of the clip.   detector: that finds the face, None for the usual one.
     Returns: (3, height, width) float32 in [-1, 1], and notes.
-    Raises: InputError: no face is found.
+    Raises: InputError: no face is found (a FaceError, with a picture of what was seen).
     Source: Guoxu1233/DreamID-Omni@9a9f456 dreamid_omni/dreamid_omni_engine.py load_image_latent_ref_ip_video.
         Differs: the face is cut out, as its README asks the user to do.
     """
     notes: tuple[str, ...] = ()
     if choice != "whole":
-        found = read_face(photo, choice)
+        found = read_face(photo, choice, detector=detector)
         notes, box = found.notes, found.box
         side = _CROP * max(box.width, box.height)
         middle = (box.left + box.width / 2, box.top + box.height / 2)
