@@ -21,7 +21,6 @@ from ..provenance import SyntheticTag, check_consent, to_metadata
 from ..types import AudioClip, AVLatents
 from .console import Console
 from .faces import showing_faces
-from .faces import showing_faces
 from .output import describe_marks, marked, package_version, plan_clip
 from .ovi_options import read_ovi_files, read_ovi_request, refuse_other_options
 from .wan_options import read_execution
@@ -44,7 +43,6 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
     consent = check_consent(options.consent, bool(options.reference or options.voice))
     output = plan_clip(options.output, "clip.mp4", overwrite=options.overwrite)
     with showing_faces(output):
-        with showing_faces(output):
         request, notes = read_ovi_request(options)
     plan = plan_ovi(request, read_ovi_files(options), read_execution(options))
     for line in _announce(plan):
@@ -56,7 +54,6 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
         bar.update(progress.stage, progress.done, progress.total)
 
     with showing_faces(output):
-        with showing_faces(output):
         latents, more = sample_ovi(plan, show)
     family = plan.model.family
     tag = SyntheticTag(model=family.name, consent=consent, seed=request.seed, version=package_version())
