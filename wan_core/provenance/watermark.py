@@ -1,7 +1,7 @@
 """A mark in the pixels that says that a clip is synthetic: invisible, and still there when the file's tags are lost.
 
 One fixed pattern of coarse, weak noise is added to the brightness of every frame. It is defined over the whole picture
-(5 to 30 waves from edge to edge), so that scaling does not move it and encoders keep it. The detector averages the
+(5 to 40 waves from edge to edge), so that scaling does not move it and encoders keep it. The detector averages the
 frames, scales them to 128 x 128 and compares the phases of the Fourier coefficients with those of the pattern. The
 phases come from SHA-256 and know nothing of any picture: in a clip without the mark each comparison is the cosine of a
 random angle, and the score, their sum over its standard deviation, is normally distributed. The p-value follows without
@@ -35,7 +35,7 @@ LARGEST_P = 1e-6
 """A clip counts as marked where chance would give such a score less often than this."""
 
 _SIDE = 128
-_LOWEST, _HIGHEST, _OFF_AXIS = 5.0, 30.0, 2
+_LOWEST, _HIGHEST, _OFF_AXIS = 5.0, 40.0, 2
 _FLAT_SHARE, _TEXTURE = 0.6, 6.0
 _SMALLEST = 64
 
@@ -156,7 +156,7 @@ def _coefficients(key: bytes) -> tuple[Tensor, Tensor]:
     radius = (down.square() + across.square()).sqrt()
     is_used = (radius >= _LOWEST) & (radius <= _HIGHEST) & (down.abs() >= _OFF_AXIS) & (across >= _OFF_AXIS)
     # All waves are equally strong. Amplitudes that fall as those of pictures do were measured to be worse: fine waves
-    # are cheap, since pictures have little of them, and 30 waves across are still coarse for an encoder.
+    # are cheap, since pictures have little of them, and 40 waves across are still coarse for an encoder.
     return torch.polar(is_used.float(), angle), is_used
 
 
