@@ -71,7 +71,7 @@ def test_unknown_weights_say_why(run: Run, tmp_path: Path) -> None:
     assert "odd.safetensors" in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["model.ckpt", "model.pt", "nothing.safetensors"])
+@pytest.mark.parametrize("name", ["model.ckpt", "model.bin", "nothing.safetensors"])
 def test_files_that_are_not_opened(run: Run, tmp_path: Path, name: str) -> None:
     if not name.startswith("nothing"):
         (tmp_path / name).write_bytes(b"cos\nsystem\n(S'echo'\ntR.")
