@@ -11,8 +11,9 @@ from comfy_server import ComfyServer
 from PIL import Image
 from prompts import TEXT, Prompt, character, model_and_text, node, sampler, save
 
+from wan_core.media import read_voice
 from wan_core.media.photos import read_photo
-from wan_core.media.sound import read_sound, read_voice
+from wan_core.media.sound import read_sound
 from wan_core.pipelines import Character, GenerateRequest, NanoDefaults, Scales, generate, load_bundle
 
 pytestmark = pytest.mark.comfy
