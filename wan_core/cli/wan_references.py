@@ -14,6 +14,8 @@ from ..identity.strength import Strength, preset, slide
 from ..media import read_video
 from ..media.video_frames import VIDEO_SUFFIXES
 from ..pipelines import Character
+from ..pipelines.memory import file_bytes
+from ..pipelines.memory_plan import GB
 from ..pipelines.wan_methods import BERNINI
 from ..pipelines.wan_plan import WanPlan
 from .arguments import parse_face, parse_named_files
@@ -117,6 +119,13 @@ def describe_references(plan: WanPlan) -> list[str]:
         both = f"{low:g} and {high:g} (low and high noise)" if low != high else f"{low:g}"
         lines.append(
             f"guidance by the references: {both}; {len(plan.recipe.evaluations)} evaluations a step at most"
+        )
+    if plan.model.adapter is not None:
+        size = plan.options.work_dtype
+        weights = file_bytes(plan.model.adapter.header, size) / GB
+        kept = plan.references.key_values * size.itemsize / GB
+        lines.append(
+            f"identity adapter: {weights:.2f} GB in main memory while it is read, then {kept:.2f} GB of keys and values"
         )
     factors = [factor for table in plan.strengths for row in table.rows for factor in row]
     if any(factor != 1.0 for factor in factors):

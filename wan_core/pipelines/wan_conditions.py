@@ -97,7 +97,7 @@ class WanConditioning:
     """What the transformer is given beside the noise.
 
     Attributes:
-        contexts: embedded prompts, (1, L, text_dim) each: positive, negative, and others that references need.
+        contexts: embedded prompts, (1, L, text_dim) each: positive, then negative.
         image_embeds: CLIP tokens (1, N, width), or None.
         channels: joined to the noisy latents, (1, C, F, H, W), or None.
         first_frame: clean latents (1, C, 1, H, W) in place of the first noisy frame, or None.

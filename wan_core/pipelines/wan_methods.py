@@ -94,9 +94,11 @@ def family_of_method(family: WanFamily, method: ReferenceMethod, where: str) -> 
     found = _BY_LAYOUT[method].get(family.name)
     if found is None:
         names = " or ".join(own.name for own in _BY_LAYOUT[method].values())
+        is_half = method == "bernini" and family.name == T2V.name
+        remedy = "Name the low-noise expert too (--model-low)" if is_half else "Name the file of that model"
         raise CheckpointMismatchError(
-            f"method {method}: expected the weights of {names}, got {family.name} in {where}. Name the file of that "
-            "model, or leave the method out."
+            f"method {method}: expected the weights of {names}, got {family.name} in {where}. {remedy}, or leave the "
+            "method out."
         )
     return found
 

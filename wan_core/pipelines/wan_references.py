@@ -37,7 +37,9 @@ def add_references(plan: WanPlan, conditioning: WanConditioning, notes: list[str
     if plan.references.picture is not None:
         codec = load_codec(plan.model.vae, family, plan.options.device)
     if plan.model.adapter is not None:
-        return replace(conditioning, make_references=prepare_faces(plan, conditioning, codec, notes))
+        maker = prepare_faces(plan, conditioning, codec, notes)
+        # the reference pass alone has the third prompt: sampling needs no keys and values of it
+        return replace(conditioning, contexts=conditioning.contexts[:2], make_references=maker)
     if codec is None:
         return conditioning
     sets = _phantom(plan, codec) if family.method == "phantom" else _bernini(plan, codec, notes)

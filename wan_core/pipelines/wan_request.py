@@ -210,6 +210,11 @@ def _reference_guidance(
             f"reference guidance: expected none for {family.name}, whose guidance has no such scale, got {own:g}. "
             "Leave it out."
         )
+    if own is not None and family.method == "bernini" and not any(c.photos for c in request.characters):
+        raise InputError(
+            f"reference guidance: expected a picture with it for {family.name}, got none; videos alone have no such "
+            "scale. Leave it out."
+        )
     if family.reference_guidance is None:
         return None
     if own is not None:

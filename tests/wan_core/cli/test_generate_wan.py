@@ -243,7 +243,7 @@ def test_bad_requests(run: Run, releases: dict[str, Path], files: Path, tmp_path
     _refused(run(*text, "--guidance-rule", "best"), "guidance rule: expected one of")
     _refused(run(*text, "--lora", "style.safetensors:much"), "--lora: expected FILE:STRENGTH")
     _refused(run(*text, "--voice", "character1=me.wav"), "--voice: expected none with --model")
-    _refused(run(*text, "--identity-scale", 0), "--identity-scale: expected none with --model")
+    _refused(run(*text, "--identity-scale", 0), "--identity-scale: expected a --reference with it")
     _refused(
         run("generate", "--prompt", "waves", "--vae", "x.safetensors"), "--vae: expected --model with it"
     )

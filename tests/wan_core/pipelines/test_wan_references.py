@@ -18,8 +18,10 @@ from wan_core.errors import CheckpointMismatchError, InputError
 from wan_core.identity.recipes import BERNINI_PREFIXES
 from wan_core.identity.strength import Strength
 from wan_core.pipelines.request import Character
+from wan_core.pipelines.wan_family import T2V
 from wan_core.pipelines.wan_files import WanFiles
 from wan_core.pipelines.wan_generate import TEXT_DTYPE, sample_wan
+from wan_core.pipelines.wan_methods import family_of_method
 from wan_core.pipelines.wan_plan import WanPlan, plan_wan
 from wan_core.pipelines.wan_request import WanRequest
 from wan_core.sampling.noise import draw_noise, make_generator
@@ -215,6 +217,10 @@ def test_misfits_are_named(releases: dict[str, Path], tmp_path: Path) -> None:
         make_plan(t2v, "phantom", person(1, videos=(torch.zeros(5, 32, 32, 3, dtype=torch.uint8),)))
     with pytest.raises(InputError, match="expected the files of the adapter for Lynx"):
         make_plan(t2v, "lynx", person(1))
+    with pytest.raises(
+        CheckpointMismatchError, match="got Wan2.1-T2V-14B in half. Name the low-noise expert"
+    ):
+        family_of_method(T2V, "bernini", "half")
     with pytest.raises(InputError, match="expected one of lynx, phantom, bernini, got 'humo'"):
         make_plan(t2v, "humo", person(1))
     with pytest.raises(
@@ -246,6 +252,8 @@ def test_a_video_alone(releases: dict[str, Path]) -> None:
     plan = make_plan(releases["t2v"], "bernini", clip)
     assert plan.settings.prompt == BERNINI_PREFIXES["v2v"] + "The person in image 1 wave"
     assert [step.evaluation.references for step in plan.recipe.steps] == ["every"]
+    with pytest.raises(InputError, match="expected a picture with it for Bernini-R-1.3B, got none"):
+        make_plan(releases["t2v"], "bernini", clip, reference_guidance=2.0)
     alone = replace(plan.request, characters=(), prompt="a cat")
     text = plan_wan(alone, WanFiles(model=releases["t2v"], method="bernini"))
     assert text.settings.prompt == BERNINI_PREFIXES["t2v"] + "a cat"
