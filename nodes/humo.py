@@ -47,7 +47,7 @@ class HumoConditioning(io.ComfyNode):
                     max=4001,
                     step=1,
                     tooltip="Frames, rounded up to 4k + 1; 25 make a second. 0: as long as the speech. HuMo was "
-                    "trained on 97: beyond, add core's context windows.",
+                    "trained on 97 and gets worse beyond.",
                 ),
                 io.Image.Input(
                     "images",
