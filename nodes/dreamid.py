@@ -11,9 +11,11 @@ from ..wan_core.media.sound import resample
 from ..wan_core.pipelines.ovi_family import SAMPLE_RATE, STRIDE
 from ..wan_core.pipelines.ovi_references import face_picture, face_stream, voice_second, voice_stream
 from ..wan_core.provenance import CONSENT_MEANINGS
+from ..wan_core.text.characters import check_names
 from . import host
 from .characters import UNSAID
 from .convert import clip_from_audio, latents_of, photos_from_image
+from .guidance import single
 from .host import io
 from .parts import HostAudioCodec
 from .sockets import JointStreams
@@ -90,8 +92,10 @@ class DreamIDReferences(io.ComfyNode):
             raise InputError(
                 "character2: expected a face and a voice, got one of them. Connect both or neither."
             )
-        height, width = (STRIDE * side for side in latents_of(latent).video.shape[3:])
         people = [(face1, voice1)] + ([] if face2 is None or voice2 is None else [(face2, voice2)])
+        names = tuple(f"character{slot}" for slot in range(1, len(people) + 1))
+        check_names(names, single(positive, "positive")[1].get(host.NAMED, names))
+        height, width = (STRIDE * side for side in latents_of(latent).video.shape[3:])
         faces, voices = [], []
         for slot, (face, voice) in enumerate(people, start=1):
             choice = "auto" if crop == "face" else "whole"

@@ -54,10 +54,11 @@ class OviPrompt(io.ComfyNode):
         family = host.ovi_family(model)
         count = people_in(prompt) if family.takes_references else 0
         slots = list(range(1, count + 1))
-        text = prepare_prompt(prompt, family, [f"character{slot}" for slot in slots], slots)
+        names = [f"character{slot}" for slot in slots]
+        text = prepare_prompt(prompt, family, names, slots)
         positive, video, audio = (
             clip.encode_from_tokens_scheduled(clip.tokenize(words))
             for words in (text, negative_prompt, negative_sound)
         )
         negative = host.set_in_conditioning(video, {host.AUDIO_CONTEXT: audio[0][0]})
-        return io.NodeOutput(positive, negative)
+        return io.NodeOutput(host.set_in_conditioning(positive, {host.NAMED: tuple(names)}), negative)
