@@ -75,6 +75,8 @@ class EncodeIdentity(io.ComfyNode):
         more_photos: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         """Find, cut out and encode."""
+        if not isinstance(encoders, Encoders):
+            raise InputError("encoders: expected those of nano, got an adapter of Lynx. Use Encode Face.")
         photos = [*photos_from_image(image), *(() if more_photos is None else photos_from_image(more_photos))]
         if len(photos) > MAX_PHOTOS:
             raise InputError(

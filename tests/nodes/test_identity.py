@@ -112,6 +112,12 @@ def test_prompt_that_is_not_marked_is_an_error(found: dict[str, Any], variant: s
 
 
 @VARIANTS
+def test_nanos_nodes_say_which_node_to_use(found: dict[str, Any], variant: str) -> None:
+    assert "Use Encode Face" in found[f"{variant} in nano's encoder"]
+    assert "Use Apply Identity" in found[f"{variant} in nano's character"]
+
+
+@VARIANTS
 def test_weights_of_the_adapter_leave_memory(found: dict[str, Any], variant: str) -> None:
     assert found[f"{variant}: adapters left"] == 0
     assert "MiB of weights before" in found[f"{variant}: notes"]

@@ -41,6 +41,8 @@ sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["pack"])
 from pack.nodes import (  # noqa: E402
     bernini,
+    characters,
+    encoders,
     faces,
     host,
     identity,
@@ -163,6 +165,14 @@ def try_lynx(variant: str) -> None:
         faces.EncodeFace.execute(
             files, torch.rand(1, 150, 150, 3, generator=GENERATOR), "aligned", "fictional"
         )
+    )
+
+    blank = torch.zeros(1, 8, 8, 3)
+    results[f"{variant} in nano's encoder"] = error(
+        lambda: encoders.EncodeIdentity.execute(files, blank, "whole")
+    )
+    results[f"{variant} in nano's character"] = error(
+        lambda: characters.Character.execute("character1", "own", face)
     )
 
     def lora(model: Any) -> Any:
