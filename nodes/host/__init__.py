@@ -9,7 +9,7 @@ from comfy_api.latest import ComfyExtension, io, ui
 
 from .carriers import NAMED, nest, normalised_latents, raw_latents, set_in_conditioning, unnest
 from .folders import adapter_files, adapter_names, model_folder, model_folders, weight_file, weight_files
-from .humo import REFERENCE_LATENTS, SPEECH, humo_conditionings, is_large
+from .humo import REFERENCE_LATENTS, SPEECH, humo_conditionings, is_large, null_reference
 from .identity import HeldReferences, apply_identity, is_marked, mark
 from .joint import AUDIO_CONTEXT, REFERENCES, STREAMS, joint_model, wrap_joint
 from .memory import (
@@ -35,6 +35,7 @@ __all__ = [
     "SPEECH",
     "humo_conditionings",
     "is_large",
+    "null_reference",
     "AUDIO_CONTEXT",
     "STREAMS",
     "load_ovi",

@@ -14,12 +14,6 @@ from .wan import add_prepared, check_channels
 
 #: Keys of a CONDITIONING, as core's WanHuMoImageToVideo sets them: latents as the VAE gives them, and windows.
 REFERENCE_LATENTS, SPEECH = "reference_latents", "audio_embed"
-#: Latents of a grey clip where they no longer change, for each channel; 17B is given them where there is no reference.
-#: Source: yzkee/ComfyUI comfy/model_base.py WAN21_HuMo (the numbers, which HuMo's zero_vae files hold).
-_GREY = (
-    0.8642, -1.8583, 0.1577, 0.1350, -0.3641, 2.5863, -1.9670, 1.6065,
-    -1.0475, -0.8678, 1.1734, -1.8138, -1.5933, -0.7721, -0.3289, -1.3745,
-)  # fmt: skip
 
 
 class HostHuMo(comfy.model_base.WAN21_HuMo):
@@ -46,12 +40,16 @@ def is_large(model: Any) -> bool:
 def null_reference(model: Any, reference: Tensor) -> Tensor:
     """What stands where a reference (B, 16, n, H, W) is left out, as the VAE would give it.
 
-    Source: Phantom-video/HuMo@17094e9 humo/generate.py (grey), humo/generate_1_7B.py (normalised zeros).
+    Normalised zeros for 1.7B; for 17B the latents of a grey clip, one number a channel, as core has them.
+    Source: Phantom-video/HuMo@17094e9 humo/generate.py, humo/generate_1_7B.py.
     """
-    values = torch.tensor(_GREY).view(1, -1, 1, 1, 1) if is_large(model) else torch.zeros(1, 1, 1, 1, 1)
-    return model.get_model_object("latent_format").process_out(
-        values.to(reference).expand_as(reference).clone()
-    )
+    form = model.get_model_object("latent_format")
+    values = torch.zeros(1, 1, 1, 1, 1)
+    if is_large(model):
+        noise = torch.zeros(1, form.latent_channels, 4, 2, 2)
+        told = model.model.extra_conds(noise=noise, device=noise.device)["c_concat"].cond
+        values = told[:, -form.latent_channels :, -1:, :1, :1]
+    return form.process_out(values.to(reference).expand_as(reference).clone())
 
 
 def humo_conditionings(

@@ -56,6 +56,11 @@ def test_speech_and_picture_act(found: dict[str, Any], size: str) -> None:
     assert found[f"{size}: speech"] > 0.01 and found[f"{size}: picture"] > 0.01
 
 
+def test_nobody_is_normalised_zeros_or_grey(found: dict[str, Any]) -> None:
+    assert found["humo_1_7b: null size"] < 1e-5
+    assert 1.0 < found["humo_17b: null size"] < 4.0
+
+
 @SIZES
 def test_a_clip_without_speech_is_no_crash(found: dict[str, Any], size: str) -> None:
     assert found[f"{size}: no speech"] == [1, 16, 3, 8, 8]

@@ -108,6 +108,8 @@ def compare(name: str, vae: Any, photo: Tensor, heard: dict[str, Any]) -> None:
     results[f"{name}: no speech"] = tuple(
         sampled(ours, values(node.execute(prompt(1), prompt(2), *shape))).shape
     )
+    nobody = host.null_reference(ours, made[0][0][1]["reference_latents"][-1])
+    results[f"{name}: null size"] = float(ours.model.process_latent_in(nobody).abs().max())
     results[f"{name}: guided ours/core"] = far(guided(ours, made), guided(core, made))
     ones = {"text_scale": 1.0, "late_text_scale": 1.0, "voice_scale": 1.0, "likeness_scale": 1.0}
     results[f"{name}: scales of 1"] = far(guided(ours, made, **ones), sampled(ours, made, cfg=1.0))
