@@ -186,6 +186,20 @@ def test_references_and_models_that_do_not_fit(comfy: ComfyServer, models: Path)
     entry = comfy.wait(comfy.queue(prompt))
     message = failure_of(entry)
     assert "expected faces and voices for DreamID-Omni alone, got none for DreamID-Omni" in message
+    prompt = graph("dreamid-omni", f"{SPOKEN} to character2")
+    prompt["photo"] = node("LoadImage", image="picture.png")
+    prompt["voice"] = node("LoadAudio", audio="voice.wav")
+    prompt["people"] = node(
+        "WanR2V_DreamIDReferences", positive=["prompt", 0], negative=["prompt", 1], latent=["latent", 0],
+        vae=["vae", 0], audio_vae=["codec", 0], face1=["photo", 0], voice1=["voice", 0], consent="own",
+        crop="whole", voice_span="best",
+    )  # fmt: skip
+    prompt["samples"] = own_sampler(["people", 0], ["people", 1])
+    assert "expected a reference for every character it names, got none for character2" in failure_of(
+        comfy.wait(comfy.queue(prompt))
+    )
+    prompt["people"]["inputs"]["consent"] = "choose"
+    assert "consent: expected own, written, fictional" in failure_of(comfy.wait(comfy.queue(prompt)))
     prompt = graph("ovi-960", SPOKEN)
     prompt["samples"] = own_sampler(["prompt", 0], ["prompt", 1])
     message = failure_of(comfy.wait(comfy.queue(prompt)))
