@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from wan_core.media.photos import read_photo
 from wan_core.media import read_voice
+from wan_core.media.photos import read_photo
 from wan_core.pipelines.bundle import default_folder, load_bundle
 from wan_core.pipelines.generate import Progress, generate
 from wan_core.pipelines.request import Character, GenerateRequest

@@ -27,6 +27,7 @@ NATIVE_TYPES = {
     "GUIDER",
     "IMAGE",
     "AUDIO",
+    "AUDIO_ENCODER_OUTPUT",
     "STRING",
     "FLOAT",
 }
@@ -44,8 +45,8 @@ def test_every_node_is_there_with_known_types(comfy: ComfyServer, root: Path) ->
     assert set(ours) == {path.stem for path in (root / "web" / "docs").glob("*.md")}
     for name, entry in ours.items():
         assert set(entry["output"]) <= OWN_TYPES | NATIVE_TYPES, name
-        for group in entry["input"].values():
-            for field, (_, settings) in group.items():
+        for group in ("required", "optional"):
+            for field, (_, settings) in entry["input"].get(group, {}).items():
                 assert settings["tooltip"], f"{name}.{field}"
 
 

@@ -95,7 +95,7 @@ def main() -> None:
         heun = guided({"rule": projected}, "heun")
         results["heun: evaluations"] = "".join(calls)
         results["heun: repeatable"] = distance(heun, guided({"rule": projected}, "heun"))
-    print(json.dumps(results))
+    print(json.dumps(results))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ CLIP_PLACE = "--clip-vision on the command line, the node Load CLIP Vision in Co
 WHISPER_PLACE = "--whisper on the command line, the node Load Audio Encoder in ComfyUI"
 LORA_PLACE = "--lora on the command line, the node Load LoRA in ComfyUI"
 JOINT_PLACE = "--model on the command line, the node Load Ovi (Wan R2V) in ComfyUI"
-AUDIO_PLACE = "--audio-vae and --vocoder on the command line, the node Load MMAudio Codec (Wan R2V) in ComfyUI"
+AUDIO_PLACE = (
+    "--audio-vae and --vocoder on the command line, the node Load MMAudio Codec (Wan R2V) in ComfyUI"
+)
 LYNX_PLACE = (
     "--adapter (its folder or files) on the command line, the node Load Identity Adapter (Wan R2V) in ComfyUI"
 )

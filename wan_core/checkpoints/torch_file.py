@@ -1,4 +1,4 @@
-"""Files that `torch.save` wrote (.pth, .pt): opened for their tensors alone, never for the programs that they may hold."""
+"""Files of `torch.save` (.pth, .pt): opened for their tensors alone, never for the programs that they may hold."""
 
 from __future__ import annotations
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..pipelines.identity_file import SUFFIX
-
 
 def add_encode_identity_options(command: argparse.ArgumentParser) -> None:
     """Add what `encode-identity` takes, apart from the output and the weights."""
@@ -15,7 +13,7 @@ def add_encode_identity_options(command: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="PHOTO",
-        help=f"1 to 8 photos of one person, or a video; makes PHOTO{SUFFIX} and its picture",
+        help="1 to 8 photos of one person, or a video; makes PHOTO.identity.safetensors and its picture",
     )
     command.add_argument(
         "--consent", metavar="GROUND", help="needed: own, written (by the person) or fictional"

@@ -98,7 +98,12 @@ def test_verify_finds_the_mark_without_the_tag(run: Run, tmp_path: Path) -> None
     write_video(tmp_path / "bare.mp4", video, 8)
     code, out, _ = run("verify", "marked.mp4", "--json")
     content = json.loads(out)
-    assert (code, content["is_synthetic"], content["has_tag"], content["mark"]["found"]) == (0, True, False, True)
+    assert (code, content["is_synthetic"], content["has_tag"], content["mark"]["found"]) == (
+        0,
+        True,
+        False,
+        True,
+    )
     assert content["mark"]["p_value"] < 1e-6 and content["mark"]["frames"] == 4
     code, out, _ = run("verify", "bare.mp4")
     assert code == 1 and "no mark of synthetic media was found" in out

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import resident_copies
 import torch
 from peak_memory import peak_bytes
 from safetensors.torch import save_file
@@ -19,7 +21,6 @@ from wan_core.checkpoints.load import load_dit
 from wan_core.checkpoints.lora import Lora
 from wan_core.checkpoints.source import open_source
 from wan_core.dit.config import WanConfig
-from wan_core.dit.execution import for_inference
 from wan_core.dit.model import WanModel
 from wan_core.errors import InputError
 from wan_core.pipelines import memory_plan
@@ -81,31 +82,13 @@ def test_weights_of_the_true_sizes_to_the_byte(name: str) -> None:
     assert file_bytes(header, None) == 2 * parameters
 
 
-def resident_bytes() -> int:
-    """What this process holds in memory."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory in use is read from /proc")
 def test_copies_for_the_processor_are_as_large_as_counted() -> None:
     """Second copies of float32 weights, which the fastest form makes when a size comes a second time."""
-    config = tiny_config(dim=768, ffn_dim=6144, num_layers=1)
-    model = WanModel(config).requires_grad_(False)
-    tensors = {name: TensorInfo(tuple(value.shape), "F32") for name, value in model.state_dict().items()}
-    header = Header(tensors, dict.fromkeys(tensors, Path("model.safetensors")), {}, "model.safetensors")
-    names = {name: name for name in tensors}
-    fast, x, time, context = (
-        for_inference(model),
-        normal(1, 4, 2, 8, 8),
-        torch.tensor([500.0]),
-        normal(1, 20, 12),
-    )
-    with torch.no_grad():
-        context = model.prepare(context)
-        held = list[int]()
-        for _ in range(3):
-            fast(x, time, context)
-            held.append(resident_bytes())
+    _, header = meta_header(resident_copies.wide_config(), "F32")
+    names = {name: name for name in header.tensors}
+    script = [sys.executable, resident_copies.__file__]
+    held = json.loads(subprocess.run(script, check=True, capture_output=True, text=True).stdout)
     counted = copy_bytes(header, names, "cpu", torch.float32)
     assert counted > 45_000_000 and held[2] - held[1] < 5_000_000
     assert held[1] - held[0] == pytest.approx(counted, rel=0.1)
