@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
-from pathlib import Path
-from typing import Any
 
-from torch import Tensor
-
-from ..errors import OutputError, WanCoreError
-from ..media import open_video, write_bytes
 from ..pipelines.generate import Progress
 from ..pipelines.humo_generate import sample_humo
 from ..pipelines.humo_request import HumoPlan, plan_humo
 from ..pipelines.wan_generate import decode_latents
-from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes
-from ..provenance import SyntheticTag, check_consent, to_metadata
+from ..pipelines.wan_latents import LatentsInfo
+from ..provenance import SyntheticTag, check_consent
+from .clip import keep_latents, keeping, show_clip, write_clip
 from .console import Console
 from .humo_options import read_humo_request, read_whisper, refuse_other_options
-from .output import describe_marks, marked, package_version, plan_clip
+from .output import package_version, plan_clip
 from .wan_options import read_execution, read_files
-
-LATENTS_SUFFIX = ".latents.safetensors"
 
 
 def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
@@ -54,54 +46,27 @@ def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
     wan, family = plan.wan, plan.wan.model.family
     tag = SyntheticTag(model=family.name, consent=consent, seed=wan.request.seed, version=package_version())
     audio = None if options.audio is False else sound
-    try:
-        frames = decode_latents(
-            latents,
-            wan.model.vae,
-            family,
-            device=wan.options.device,
-            tiling=wan.memory.tiling,
-            progress=show,
+    info = LatentsInfo(family=family.name, seed=wan.request.seed)
+    frames = decode_latents(
+        latents,
+        wan.model.vae,
+        family,
+        device=wan.options.device,
+        tiling=wan.memory.tiling,
+        progress=show,
+    )
+    with keeping(lambda: keep_latents(latents, info, output, wan.model.vae), console):
+        _, content = write_clip(
+            frames,
+            output,
+            family.fps,
+            tag,
+            audio=audio,
+            overwrite=options.overwrite,
+            has_mark=options.watermark,
         )
-        with open_video(
-            output, family.fps, audio=audio, metadata=to_metadata(tag), overwrite=options.overwrite
-        ) as writer:
-            for chunk in frames:
-                writer.add(marked(chunk, options.watermark))
-    except BaseException as error:
-        kept = _keep(latents, LatentsInfo(family=family.name, seed=wan.request.seed), output)
-        remedy = f"The sampled latents are in {kept}: decode them with `wan-r2v decode {kept} --vae {wan.model.vae}`."
-        if isinstance(error, WanCoreError):
-            raise type(error)(f"{error} {remedy}") from error
-        if isinstance(error, Exception):
-            raise OutputError(
-                f"clip: expected to decode and write it, got {type(error).__name__}: {error}. {remedy}"
-            ) from error
-        console.note(remedy)
-        raise
-    height, width = writer.size or (0, 0)
-    content: dict[str, Any] = {
-        "output": str(writer.path),
-        "frames": writer.frames,
-        "width": width,
-        "height": height,
-        "fps": family.fps,
-        "has_audio": audio is not None,
-        "model": family.name,
-        "seed": wan.request.seed,
-        "references": len(request.pictures),
-        "windows": len(plan.windows),
-        "consent": consent,
-        "seconds": round(time.monotonic() - started, 3),
-        "notes": [*notes, *more],
-    }
-    lines = [
-        f"made {writer.path}: {writer.frames} frames of {width}x{height} at {family.fps} a second with {family.name}, "
-        f"with{'out' if audio is None else ''} sound, in {content['seconds']:.1f} s",
-        describe_marks(options.watermark, height, width),
-        *(f"note: {note}" for note in content["notes"]),
-    ]
-    console.show(lines, content)
+    content |= {"references": len(request.pictures), "windows": len(plan.windows), "consent": consent}
+    show_clip(console, content, started, [*notes, *more])
 
 
 def _announce(plan: HumoPlan) -> list[str]:
@@ -118,13 +83,3 @@ def _announce(plan: HumoPlan) -> list[str]:
         *([f"LoRA: {', '.join(names)}"] if names else []),
         *wan.memory.lines(),
     ]
-
-
-def _keep(latents: Tensor, info: LatentsInfo, output: Path) -> Path:
-    """Save latents beside the clip, or where that can not be, in the system's folder for temporary files."""
-    data = latents_to_bytes(latents, info)
-    name = f"{output.stem}{LATENTS_SUFFIX}"
-    try:
-        return write_bytes(output.with_name(name), data)
-    except OutputError:
-        return write_bytes(Path(tempfile.gettempdir()) / name, data)

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import argparse
 import io
-import tempfile
 import time
 import wave
 from pathlib import Path
-from typing import Any
 
-from ..errors import OutputError, WanCoreError
-from ..media import open_video, write_bytes
 from ..pipelines.generate import Progress
 from ..pipelines.ovi_family import FPS
 from ..pipelines.ovi_generate import OviPlan, decode_frames, decode_sound, plan_ovi, sample_ovi
 from ..pipelines.wan_family import TI2V
-from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes
-from ..provenance import SyntheticTag, check_consent, to_metadata
+from ..pipelines.wan_latents import LatentsInfo
+from ..provenance import SyntheticTag, check_consent
 from ..types import AudioClip, AVLatents
+from .clip import keep_latents, keeping, save_beside, show_clip, write_clip
 from .console import Console
 from .faces import showing_faces
-from .output import describe_marks, marked, package_version, plan_clip
+from .output import package_version, plan_clip
 from .ovi_options import read_ovi_files, read_ovi_request, refuse_other_options
 from .wan_options import read_execution
 
-LATENTS_SUFFIX, SOUND_SUFFIX = ".latents.safetensors", ".sound.wav"
+SOUND_SUFFIX = ".sound.wav"
 
 
 def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
@@ -58,45 +55,19 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
     family = plan.model.family
     tag = SyntheticTag(model=family.name, consent=consent, seed=request.seed, version=package_version())
     audio: AudioClip | None = None
-    try:
+    with keeping(lambda: _keep(plan, latents, audio, output), console):
         audio = decode_sound(plan, latents) if options.audio is not False else None
-        with open_video(
-            output, FPS, audio=audio, metadata=to_metadata(tag), overwrite=options.overwrite
-        ) as writer:
-            for chunk in decode_frames(plan, latents, show):
-                writer.add(marked(chunk, options.watermark))
-    except BaseException as error:
-        remedy = _keep(plan, latents, audio, output)
-        if isinstance(error, WanCoreError):
-            raise type(error)(f"{error} {remedy}") from error
-        if isinstance(error, Exception):
-            raise OutputError(
-                f"clip: expected to decode and write it, got {type(error).__name__}: {error}. {remedy}"
-            ) from error
-        console.note(remedy)
-        raise
-    height, width = writer.size or (0, 0)
-    content: dict[str, Any] = {
-        "output": str(writer.path),
-        "frames": writer.frames,
-        "width": width,
-        "height": height,
-        "fps": FPS,
-        "has_audio": audio is not None,
-        "model": family.name,
-        "seed": request.seed,
-        "licences": list(plan.model.licences),
-        "seconds": round(time.monotonic() - started, 3),
-        "notes": [*notes, *more],
-    }
-    sound = "without sound" if audio is None else "with sound"
-    lines = [
-        f"made {writer.path}: {writer.frames} frames of {width}x{height} at {FPS} a second with {family.name}, "
-        f"{sound}, in {content['seconds']:.1f} s",
-        describe_marks(options.watermark, height, width),
-        *(f"note: {note}" for note in content["notes"]),
-    ]
-    console.show(lines, content)
+        _, content = write_clip(
+            decode_frames(plan, latents, show),
+            output,
+            FPS,
+            tag,
+            audio=audio,
+            overwrite=options.overwrite,
+            has_mark=options.watermark,
+        )
+    content |= {"licences": list(plan.model.licences)}
+    show_clip(console, content, started, [*notes, *more])
 
 
 def _announce(plan: OviPlan) -> list[str]:
@@ -117,19 +88,10 @@ def _announce(plan: OviPlan) -> list[str]:
 def _keep(plan: OviPlan, latents: AVLatents, audio: AudioClip | None, output: Path) -> str:
     """Save what was made beside the clip, or in the system's folder for temporary files; returns what to do with it."""
     info = LatentsInfo(family=TI2V.name, seed=plan.request.seed)
-    kept = _save(output, LATENTS_SUFFIX, latents_to_bytes(latents.video, info))
-    text = f"The sampled picture is in {kept}: decode it with `wan-r2v decode {kept} --vae {plan.model.vae}`."
+    text = keep_latents(latents.video, info, output, plan.model.vae)
     if audio is None:
         return text
-    return f"{text} The sound is in {_save(output, SOUND_SUFFIX, _wave_bytes(audio))}."
-
-
-def _save(output: Path, suffix: str, data: bytes) -> Path:
-    name = f"{output.stem}{suffix}"
-    try:
-        return write_bytes(output.with_name(name), data)
-    except OutputError:
-        return write_bytes(Path(tempfile.gettempdir()) / name, data)
+    return f"{text} The sound is in {save_beside(output, SOUND_SUFFIX, _wave_bytes(audio))}."
 
 
 def _wave_bytes(clip: AudioClip) -> bytes:

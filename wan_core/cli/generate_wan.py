@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from ..errors import OutputError, WanCoreError
-from ..media import open_video, read_photo, write_bytes
+from ..media import read_photo
 from ..pipelines.generate import Progress
 from ..pipelines.wan_generate import decode_latents, sample_wan
-from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes, read_latents
+from ..pipelines.wan_latents import LatentsInfo, read_latents
 from ..pipelines.wan_plan import WanPlan, plan_wan
 from ..pipelines.wan_request import WanRequest
-from ..provenance import SyntheticTag, check_consent, to_metadata
+from ..provenance import SyntheticTag, check_consent
 from .arguments import parse_size
+from .clip import keep_latents, keeping, show_clip, write_clip
 from .console import Console
 from .faces import showing_faces
-from .output import describe_marks, marked, package_version, plan_clip
+from .output import package_version, plan_clip
 from .wan_options import parse_device, parse_guidance, parse_interval, read_execution, read_files
 from .wan_references import describe_references, read_characters, read_strength
 from .wan_report import check_wan_report, write_wan_report
-
-LATENTS_SUFFIX = ".latents.safetensors"
 
 
 def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
@@ -69,35 +63,17 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
         progress=show,
     )
     tag = SyntheticTag(model=family.name, consent=consent, seed=request.seed, version=package_version())
-    try:
-        path, content = _write(
-            frames,
-            output,
-            family.fps,
-            to_metadata(tag),
-            overwrite=options.overwrite,
-            has_mark=options.watermark,
+    with keeping(lambda: keep_latents(latents, info, output, plan.model.vae), console):
+        path, content = write_clip(
+            frames, output, family.fps, tag, overwrite=options.overwrite, has_mark=options.watermark
         )
-    except BaseException as error:
-        kept = _keep(latents, info, output)
-        remedy = f"The sampled latents are in {kept}: decode them with `wan-r2v decode {kept} --vae {plan.model.vae}`."
-        if isinstance(error, WanCoreError):
-            raise type(error)(f"{error} {remedy}") from error
-        if isinstance(error, Exception):
-            raise OutputError(
-                f"clip: expected to decode and write it, got {type(error).__name__}: {error}. {remedy}"
-            ) from error
-        console.note(remedy)
-        raise
     more_content = {
-        "model": family.name,
-        "seed": request.seed,
         "method": family.method,
         "references": [own.name for own in request.characters] if plan.has_references else [],
         "consent": consent,
     }
     report, measured = write_wan_report(options, plan, path)
-    _show(console, path, content | more_content | measured, started, notes, report)
+    show_clip(console, content | more_content | measured, started, notes, report)
 
 
 def run_decode(options: argparse.Namespace, console: Console) -> None:
@@ -121,10 +97,10 @@ def run_decode(options: argparse.Namespace, console: Console) -> None:
     family = info.known_family
     frames = decode_latents(latents, options.vae, family, device=parse_device(options.device), progress=show)
     tag = SyntheticTag(model=info.family, consent=None, seed=info.seed, version=package_version())
-    path, content = _write(
-        frames, output, family.fps, to_metadata(tag), overwrite=options.overwrite, has_mark=options.watermark
+    _, content = write_clip(
+        frames, output, family.fps, tag, overwrite=options.overwrite, has_mark=options.watermark
     )
-    _show(console, path, content | {"model": info.family, "seed": info.seed}, started, [])
+    show_clip(console, content, started, [])
 
 
 def _read_request(options: argparse.Namespace) -> tuple[WanRequest, list[str]]:
@@ -170,57 +146,3 @@ def _announce(plan: WanPlan) -> list[str]:
         *describe_references(plan),
         *plan.memory.lines(),
     ]
-
-
-def _write(
-    frames: Iterator[Tensor],
-    output: Path,
-    fps: int,
-    metadata: Mapping[str, str],
-    *,
-    overwrite: bool,
-    has_mark: bool,
-) -> tuple[Path, dict[str, Any]]:
-    """Write frames as they come."""
-    with open_video(output, fps, metadata=metadata, overwrite=overwrite) as writer:
-        for chunk in frames:
-            writer.add(marked(chunk, has_mark))
-    height, width = writer.size or (0, 0)
-    return writer.path, {
-        "output": str(writer.path),
-        "frames": writer.frames,
-        "width": width,
-        "height": height,
-        "fps": fps,
-        "has_audio": False,
-        "has_mark": has_mark,
-    }
-
-
-def _keep(latents: Tensor, info: LatentsInfo, output: Path) -> Path:
-    """Save latents beside the clip, or where that can not be, in the system's folder for temporary files."""
-    data = latents_to_bytes(latents, info)
-    name = f"{output.stem}{LATENTS_SUFFIX}"
-    try:
-        return write_bytes(output.with_name(name), data)
-    except OutputError:
-        return write_bytes(Path(tempfile.gettempdir()) / name, data)
-
-
-def _show(
-    console: Console,
-    path: Path,
-    content: dict[str, Any],
-    started: float,
-    notes: list[str],
-    more: Sequence[str] = (),
-) -> None:
-    seconds = time.monotonic() - started
-    lines = [
-        f"made {path}: {content['frames']} frames of {content['width']}x{content['height']} at {content['fps']} a "
-        f"second with {content['model']}, without sound, in {seconds:.1f} s",
-        describe_marks(bool(content["has_mark"]), content["height"], content["width"]),
-        *(f"note: {note}" for note in notes),
-        *more,
-    ]
-    console.show(lines, {**content, "seconds": round(seconds, 3), "notes": notes})

@@ -83,8 +83,8 @@ def test_text_alone_with_ti2v_and_same_seed_same_clip(
     run: Run, releases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames: list[torch.Tensor] = []
-    monkeypatch.setattr(generate_wan, "_write", _collect(frames))
-    monkeypatch.setattr(generate_wan, "_show", lambda *_: None)
+    monkeypatch.setattr(generate_wan, "write_clip", _collect(frames))
+    monkeypatch.setattr(generate_wan, "show_clip", lambda *_: None)
     for seed in (1, 1, 2):
         code, _, err = run(
             "generate", "--model", releases["ti2v"], "--prompt", PROMPT, *SHORT, "--seed", seed
@@ -98,8 +98,8 @@ def test_options_change_the_clip(
     run: Run, releases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames: list[torch.Tensor] = []
-    monkeypatch.setattr(generate_wan, "_write", _collect(frames))
-    monkeypatch.setattr(generate_wan, "_show", lambda *_: None)
+    monkeypatch.setattr(generate_wan, "write_clip", _collect(frames))
+    monkeypatch.setattr(generate_wan, "show_clip", lambda *_: None)
     options = (
         (),
         ("--solver", "euler"),
@@ -127,8 +127,8 @@ def test_a_limit_streams_blocks_and_changes_nothing(
         need = next(phase.total for phase in memory_plan.phases if phase.name == "each expert")
     common = ("generate", "--model", releases["t2v_a14b"], "--prompt", PROMPT, *SHORT)
     frames: list[torch.Tensor] = []
-    monkeypatch.setattr(generate_wan, "_show", lambda *_: None)
-    monkeypatch.setattr(generate_wan, "_write", _collect(frames))
+    monkeypatch.setattr(generate_wan, "show_clip", lambda *_: None)
+    monkeypatch.setattr(generate_wan, "write_clip", _collect(frames))
     assert run(*common)[0] == 0
     code, _, err = run(*common, "--vram", f"{(need - 1) / 1e6:.6f}MB")
     assert code == 0, err
@@ -165,8 +165,8 @@ def test_files_one_by_one_with_lora(
         *("--tokenizer", folder / "google/umt5-xxl"),
     )
     frames: list[torch.Tensor] = []
-    monkeypatch.setattr(generate_wan, "_write", _collect(frames))
-    monkeypatch.setattr(generate_wan, "_show", lambda *_: None)
+    monkeypatch.setattr(generate_wan, "write_clip", _collect(frames))
+    monkeypatch.setattr(generate_wan, "show_clip", lambda *_: None)
     for lora in ((), ("--lora", "style.safetensors:0"), ("--lora", "style.safetensors")):
         code, _, err = run("generate", *parts, "--prompt", PROMPT, *SHORT, *lora)
         assert code == 0, err
