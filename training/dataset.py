@@ -68,6 +68,19 @@ class ClipDataset:
         """Channels of a video latent."""
         return int(self.latents.shape[1])
 
+    def channel_weights(self, clips: int = 512) -> Tensor:
+        """What an error in each channel counts in pixels, (latent_channels,) of mean 1.
+
+        The codec divides a coefficient by the square root of its deviation, so that the variance of a latent is that
+        deviation, and a squared error of the latent weighs as much in the picture. Unweighted, the many channels of
+        fine detail would outweigh the few whose errors are seen as seams between patches.
+
+        Args: clips: how many, from the first, the variances are taken of.
+        """
+        latents = torch.from_numpy(self.latents[:clips].astype(np.float32))
+        variance = latents.var(dim=(0, 2, 3, 4))
+        return variance / variance.mean()
+
     def batch(self, size: int, kind: Kind, generator: torch.Generator) -> Batch:
         """Draw one batch.
 

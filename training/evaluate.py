@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from wan_core.pipelines.bundle import NanoBundle, load_bundle
 from wan_core.pipelines.defaults import NanoDefaults
 
+from .artefacts import grain, seam_ratio
 from .clips import random_clips
 from .eval_runs import GROUP, Clips, Subjects, Switch, draw_subjects, sample_subjects
 from .fit_codec import psnr
@@ -84,6 +85,8 @@ def targets(identities: int) -> dict[str, Target]:
         "lips_over_other_sound": Target(at_least=0.25),
         "fusion_off_lips": Target(at_most=0.3),
         "codec_db": Target(at_least=30.0),
+        "seam_ratio": Target(at_most=1.15),
+        "grain_over_drawn": Target(at_most=1.5),
     }
 
 
@@ -124,7 +127,9 @@ def measure(
     subjects = draw_subjects(identities, seed)
 
     def run(noise: int, switch: Switch) -> dict[str, float]:
-        return score(judges, sample_subjects(bundle, subjects, noise, switch, defaults), subjects, seed)
+        clips = sample_subjects(bundle, subjects, noise, switch, defaults)
+        looks = {"seam_ratio": seam_ratio(clips.video, bundle.vae.config.patch), "grain": grain(clips.video)}
+        return {**score(judges, clips, subjects, seed), **looks}
 
     on = mean_scores([run(1000 * seed + k, "on") for k in range(seeds)])
     identity_off, prompt_off = run(1000 * seed, "identity off"), run(1000 * seed, "prompt off")
@@ -151,6 +156,8 @@ def measure(
         "lips_over_other_sound": on["lips"] - on["lips_other_sound"],
         "fusion_off_lips": fusion_off["lips"],
         "codec_db": codec,
+        "grain_over_drawn": on["grain"] / grain(drawn),
+        "drawn_seam_ratio": seam_ratio(drawn, bundle.vae.config.patch),
     }
 
 

@@ -74,14 +74,16 @@ def noise_weight(sigma: Tensor) -> Tensor:
 
 
 def losses(
-    trainee: nn.Module, batch: Batch, kind: Kind, settings: Settings
+    trainee: nn.Module, batch: Batch, kind: Kind, settings: Settings, channels: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Velocity losses of one batch.
 
+    Args: channels: weight of each channel of the video, (C,), of mean 1.
     Returns: the sum to minimise, and each tower's mean squared velocity error for the log.
     """
     predicted = trainee(batch, kind != "unimodal")
-    video_error = (predicted.video - (batch.video_noise - batch.video)).square().mean(dim=1)
+    video_error = (predicted.video - (batch.video_noise - batch.video)).square()
+    video_error = (video_error * channels.view(1, -1, 1, 1, 1)).mean(dim=1)
     weight = (
         noise_weight(batch.video_sigma).reshape(len(video_error), -1, 1, 1).expand_as(video_error).clone()
     )
@@ -128,6 +130,7 @@ class Run:
         self.dataset = ClipDataset(settings.data, settings.bank, max_tokens=16)
         torch.manual_seed(settings.seed)
         self.trainee = Trainee(self.dataset.latent_channels).to(settings.device)
+        self.channels = self.dataset.channel_weights().to(settings.device)
         self.optimizer = NanoOptimizer(self.trainee, settings.learning_rate)
         self.ema = {name: value.detach().clone() for name, value in self.trainee.named_parameters()}
         self.step = 0
@@ -174,7 +177,7 @@ class Run:
         for kind, batch in self.batches():
             # Fused attention of the CPU is slow on sequences as short as these; plain matrix products are not.
             with sdpa_kernel([SDPBackend.MATH] if settings.device == "cpu" else ALL_BACKENDS):
-                loss, parts = losses(self.trainee, batch, kind, settings)
+                loss, parts = losses(self.trainee, batch, kind, settings, self.channels)
                 loss.backward()
             if settings.workers > 1:
                 average_gradients(parameters)

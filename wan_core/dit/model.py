@@ -20,6 +20,7 @@ from ..ops.timestep import timestep_embedding
 from ..protocols import TORCH_OPERATIONS, Injection, Operations
 from ..types import TokenStream
 from .block import WanBlock
+from .clean_sample import CleanSample
 from .config import WanConfig
 from .context import BlockContext, PreparedContext, merge_padding
 from .embed import Head, ImageProjection, make_patch_embedding
@@ -128,6 +129,8 @@ class WanModel(nn.Module):
         )
         out_features = math.prod(config.patch_size) * config.out_channels
         self.head = Head(dim, out_features, config.eps, operations=operations, device=device, dtype=dtype)
+        if config.prediction == "sample":
+            self.clean_sample = CleanSample(config.out_channels, device=device)
 
     def forward(
         self,
@@ -278,14 +281,16 @@ class WanModel(nn.Module):
         output = unpatchify(self.head(x, time, inputs.work), inputs.grid, self.config.patch_size)
         if self.config.prediction == "velocity":
             return output.to(latents.dtype)
-        sigma = (timestep.to(device=latents.device, dtype=torch.float32) / 1000).clamp(min=MIN_SIGMA)
         if timestep.ndim == 2 and timestep.shape[1] != latents.shape[2]:
             raise ShapeError(
                 f"timestep: expected (batch,) or (batch, {latents.shape[2]}), got {tuple(timestep.shape)}. "
                 "A model that predicts the clean sample takes one timestep per latent frame."
             )
+        sigma = timestep.to(device=latents.device, dtype=torch.float32) / 1000
         sigma = sigma.view(sigma.shape[0], 1, -1, *(1,) * (latents.ndim - 3))
-        return ((latents.float() - output.float()) / sigma).to(latents.dtype)
+        noisy = latents.float()
+        clean = self.clean_sample(output.float(), noisy, sigma)
+        return ((noisy - clean) / sigma.clamp(min=MIN_SIGMA)).to(latents.dtype)
 
     def _patch(
         self, latents: Tensor, streams: Sequence[TokenStream], work: torch.dtype

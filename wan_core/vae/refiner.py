@@ -40,8 +40,11 @@ class Refiner(nn.Module):
         self.up = nn.Conv2d(2 * width, 4 * width, 1)
         self.outer = nn.ModuleList(ResidualBlock(width) for _ in range(config.refiner_blocks))
         self.leave = nn.Conv2d(width, channels, 3, padding=1)
-        for parameter in self.leave.parameters():
-            nn.init.zeros_(parameter)
+        # Nothing is corrected at first: training then starts from the linear codec, and stays there at a high rate.
+        for block in (*self.inner, *self.outer):
+            nn.init.zeros_(block.conv2.weight)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Refine groups of frames.
