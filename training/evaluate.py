@@ -85,7 +85,7 @@ def targets(identities: int) -> dict[str, Target]:
         "lips_over_other_sound": Target(at_least=0.25),
         "fusion_off_lips": Target(at_most=0.3),
         "codec_db": Target(at_least=30.0),
-        "seam_ratio": Target(at_most=1.15),
+        "seams_over_drawn": Target(at_most=1.15),
         "grain_over_drawn": Target(at_most=1.5),
     }
 
@@ -156,8 +156,8 @@ def measure(
         "lips_over_other_sound": on["lips"] - on["lips_other_sound"],
         "fusion_off_lips": fusion_off["lips"],
         "codec_db": codec,
+        "seams_over_drawn": on["seam_ratio"] / seam_ratio(drawn, bundle.vae.config.patch),
         "grain_over_drawn": on["grain"] / grain(drawn),
-        "drawn_seam_ratio": seam_ratio(drawn, bundle.vae.config.patch),
     }
 
 
