@@ -16,6 +16,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus its correction, (N, C, H, W)."""
@@ -41,10 +42,8 @@ class Refiner(nn.Module):
         self.outer = nn.ModuleList(ResidualBlock(width) for _ in range(config.refiner_blocks))
         self.leave = nn.Conv2d(width, channels, 3, padding=1)
         # Nothing is corrected at first: training then starts from the linear codec, and stays there at a high rate.
-        for block in (*self.inner, *self.outer):
-            nn.init.zeros_(block.conv2.weight)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Refine groups of frames.
