@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from .pipelines.ovi_generate import OviResult, generate_ovi
     from .pipelines.ovi_request import OviRequest
     from .pipelines.request import Character, GenerateRequest, Scales
+    from .pipelines.wan_best_of import WanBest, WanDrafts, best_of_wan
     from .pipelines.wan_files import WanFiles
     from .pipelines.wan_generate import WanResult, decode_latents, generate_wan, sample_wan
+    from .pipelines.wan_judge import WanJudge, open_judge
     from .pipelines.wan_plan import WanOptions, WanPlan, plan_wan
     from .pipelines.wan_request import WanRequest
     from .types import AudioClip, AVLatents, TokenStream
@@ -51,13 +53,17 @@ __all__ = [
     "Scales",
     "Strength",
     "TokenStream",
+    "WanBest",
     "WanCoreError",
+    "WanDrafts",
     "WanFiles",
+    "WanJudge",
     "WanOptions",
     "WanPlan",
     "WanRequest",
     "WanResult",
     "apply_lora",
+    "best_of_wan",
     "decode_latents",
     "generate",
     "generate_humo",
@@ -72,6 +78,7 @@ __all__ = [
     "load_text_encoder",
     "load_vae",
     "load_whisper",
+    "open_judge",
     "plan_humo",
     "plan_wan",
     "prepare_lynx",
@@ -96,13 +103,17 @@ _HOMES = MappingProxyType(
         "Scales": ".pipelines.request",
         "Strength": ".identity.strength",
         "TokenStream": ".types",
+        "WanBest": ".pipelines.wan_best_of",
         "WanCoreError": ".errors",
+        "WanDrafts": ".pipelines.wan_best_of",
         "WanFiles": ".pipelines.wan_files",
+        "WanJudge": ".pipelines.wan_judge",
         "WanOptions": ".pipelines.wan_plan",
         "WanPlan": ".pipelines.wan_plan",
         "WanRequest": ".pipelines.wan_request",
         "WanResult": ".pipelines.wan_generate",
         "apply_lora": ".checkpoints.lora",
+        "best_of_wan": ".pipelines.wan_best_of",
         "decode_latents": ".pipelines.wan_generate",
         "generate": ".pipelines.generate",
         "generate_humo": ".pipelines.humo_generate",
@@ -117,6 +128,7 @@ _HOMES = MappingProxyType(
         "load_text_encoder": ".checkpoints.load",
         "load_vae": ".checkpoints.load",
         "load_whisper": ".checkpoints.whisper",
+        "open_judge": ".pipelines.wan_judge",
         "plan_humo": ".pipelines.humo_request",
         "plan_wan": ".pipelines.wan_plan",
         "prepare_lynx": ".identity.lynx_prepare",

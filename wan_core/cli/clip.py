@@ -63,18 +63,23 @@ def keeping(keep: Callable[[], str], console: Console) -> Generator[None]:
     """Lose nothing that was sampled when what follows fails or is interrupted.
 
     Args:
-        keep: saves it, and says in a sentence where it is and what to do with it.   console: told on an interrupt.
+        keep: saves it, and says in a sentence where it is and what to do with it; "" where there was nothing to save.
+        console: told on an interrupt.
     Raises: OutputError, or the error of this program that rose, with that sentence.
     """
     try:
         yield
     except BaseException as error:
         remedy = keep()
+        if not remedy:
+            raise
         if isinstance(error, WanCoreError):
-            raise type(error)(f"{error} {remedy}") from error
+            # the same error: some carry more than their text
+            error.args = (f"{error} {remedy}", *error.args[1:])
+            raise
         if isinstance(error, Exception):
             raise OutputError(
-                f"clip: expected to decode and write it, got {type(error).__name__}: {error}. {remedy}"
+                f"clip: expected to finish it, got {type(error).__name__}: {error}. {remedy}"
             ) from error
         console.note(remedy)
         raise

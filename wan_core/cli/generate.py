@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError
 from ..identity.detectors import Detector
 from ..identity.face import FaceChoice
 from ..identity.regions import Region
-from ..media import plan_output, read_photo, read_voice, write_bytes, write_video
+from ..media import read_photo, read_voice, write_video
 from ..pipelines import (
     Character,
     GenerateRequest,
@@ -24,14 +23,16 @@ from ..pipelines import (
     generate,
     load_bundle,
 )
-from ..pipelines.best_of import BestOf, best_of_nano, nano_faces
+from ..pipelines.best_of import NANO_DRAFT_STEPS, BestOf, Draft, best_of_nano, nano_faces
 from ..pipelines.humo_request import is_humo
 from ..pipelines.likeness import NanoVoices, PersonReference
 from ..pipelines.ovi_files import is_joint
 from ..pipelines.voice_file import read_voice_tokens
 from ..provenance import Consent, SyntheticTag, check_consent, to_metadata
 from .arguments import parse_face, parse_named_files, parse_size
+from .clip import keeping
 from .console import Console
+from .drafts import check_drafts, save_drafts, write_drafts
 from .faces import check_regions, read_detector, read_person, read_regions, showing_faces
 from .generate_humo import run_generate_humo
 from .generate_ovi import run_generate_ovi
@@ -100,9 +101,8 @@ def run_generate(options: argparse.Namespace, console: Console) -> None:
     size, face = parse_size(options.size or DEFAULT_SIZE), parse_face(options.face or "auto")
     photos = parse_named_files("--reference", options.reference)
     voices = parse_named_files("--voice", options.voice)
-    if options.draft_steps is not None and options.best_of is None:
-        raise InputError("--draft-steps: expected --best-of with it, got none. Say how many seeds to try.")
     output = plan_clip(options.output, CLIP_FILE, overwrite=options.overwrite)
+    check_drafts(options, output)
     regions = read_regions(options.region)
     with showing_faces(output):
         characters, notes = _read_characters(photos, voices, face, read_detector(options), regions)
@@ -205,8 +205,6 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
     defaults.check(job.request)
     if job.has_report:
         plan_report(job.output, overwrite=job.overwrite)
-    if job.best_of is not None:
-        plan_output(drafts_path(job.output), overwrite=job.overwrite)
     started = time.monotonic()
     bundle = load_bundle(job.weights)
     bar = console.bar()
@@ -216,14 +214,19 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
 
     request, drafts = job.request, None
     if job.best_of is not None:
-        request, drafts = best_of_nano(
-            job.request,
-            bundle,
-            job.best_of,
-            steps=job.draft_steps,
-            defaults=defaults,
-            done=lambda number, total: bar.update("drafts", number, total),
-        )
+        scored: list[Draft] = []
+        steps = NANO_DRAFT_STEPS if job.draft_steps is None else job.draft_steps
+        with keeping(lambda: save_drafts(scored, steps, job.output), console):
+            request, drafts = best_of_nano(
+                job.request,
+                bundle,
+                job.best_of,
+                steps=steps,
+                defaults=defaults,
+                done=lambda number, total: bar.update("drafts", number, total),
+                keep=scored.append,
+            )
+        console.note(write_drafts(drafts, job.output, overwrite=job.overwrite))
     result = generate(request, bundle, show, defaults=defaults)
     tag = SyntheticTag(model="nano", consent=job.consent, seed=request.seed, version=package_version())
     path = write_video(
@@ -256,39 +259,24 @@ def make_clip(job: Job, console: Console) -> tuple[list[str], dict[str, Any]]:
         "notes": notes,
     }
     if drafts is not None:
-        lines.append(_write_drafts(drafts, path, overwrite=job.overwrite))
         content["best_of"] = drafts.to_content()
     if job.has_report:
-        report = _report(job, bundle, path)
+        report = _report(job, bundle, path, drafts)
         lines += report[0]
         content["report"] = report[1]
     return lines, content
 
 
-def drafts_path(clip: Path) -> Path:
-    """Where the drafts of clip.mp4 are listed: clip.best_of.json."""
-    return clip.with_name(f"{clip.name.removesuffix(clip.suffix)}.best_of.json")
-
-
-def _write_drafts(drafts: BestOf, clip: Path, *, overwrite: bool) -> str:
-    """List the drafts beside the clip; a sentence about them."""
-    text = json.dumps(drafts.to_content(), indent=2) + "\n"
-    path = write_bytes(drafts_path(clip), text.encode(), overwrite=overwrite)
-    best = drafts.best
-    return (
-        f"best of {len(drafts.drafts)}: seed {best.seed} with a score of {best.score:.3f} in {drafts.steps} steps; "
-        f"all of them in {path}"
-    )
-
-
-def _report(job: Job, bundle: NanoBundle, path: Path) -> tuple[list[str], dict[str, Any]]:
+def _report(
+    job: Job, bundle: NanoBundle, path: Path, drafts: BestOf | None
+) -> tuple[list[str], dict[str, Any]]:
     """Measure the written file, not what was in memory."""
     people = {
         own.name: PersonReference(photos=own.photos, face=own.face, voice=own.voice)
         for own in job.request.characters
     }
     judges = Judges(faces=nano_faces(bundle, job.request), voices=NanoVoices(bundle.voice))
-    return write_report(path, people, judges, path, overwrite=job.overwrite)
+    return write_report(path, people, judges, path, best_of=drafts, overwrite=job.overwrite)
 
 
 def _read_characters(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..media import read_photo
 from ..pipelines.generate import Progress
-from ..pipelines.wan_generate import decode_latents, sample_wan
+from ..pipelines.wan_generate import decode_latents
 from ..pipelines.wan_latents import LatentsInfo, read_latents
 from ..pipelines.wan_plan import WanPlan, plan_wan
 from ..pipelines.wan_request import WanRequest
@@ -17,11 +17,13 @@ from ..provenance import SyntheticTag, check_consent
 from .arguments import parse_size
 from .clip import keep_latents, keeping, show_clip, write_clip
 from .console import Console
+from .drafts import check_drafts
 from .faces import showing_faces
 from .output import package_version, plan_clip
+from .wan_drafts import sample_best
 from .wan_options import parse_device, parse_guidance, parse_interval, read_execution, read_files
 from .wan_references import describe_references, read_characters, read_strength
-from .wan_report import check_wan_report, write_wan_report
+from .wan_report import open_wan_judge, write_wan_report
 
 
 def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
@@ -37,10 +39,12 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
     """
     consent = check_consent(options.consent, bool(options.reference))
     output = plan_clip(options.output, "clip.mp4", overwrite=options.overwrite)
+    check_drafts(options, output)
     with showing_faces(output):
         request, notes = _read_request(options)
     plan = plan_wan(request, read_files(options), read_execution(options))
-    check_wan_report(options, plan, output)
+    with showing_faces(output):
+        judge = open_wan_judge(options, plan, output)
     for line in _announce(plan):
         console.note(line)
     started = time.monotonic()
@@ -50,10 +54,11 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
         bar.update(progress.stage, progress.done, progress.total)
 
     with showing_faces(output):
-        latents, more = sample_wan(plan, show)
+        plan, latents, drafts, more = sample_best(options, plan, judge, output, console, show)
     notes += more
     family = plan.model.family
-    info = LatentsInfo(family=family.name, seed=request.seed)
+    seed = plan.request.seed
+    info = LatentsInfo(family=family.name, seed=seed)
     frames = decode_latents(
         latents,
         plan.model.vae,
@@ -62,17 +67,19 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
         tiling=plan.memory.tiling,
         progress=show,
     )
-    tag = SyntheticTag(model=family.name, consent=consent, seed=request.seed, version=package_version())
+    tag = SyntheticTag(model=family.name, consent=consent, seed=seed, version=package_version())
     with keeping(lambda: keep_latents(latents, info, output, plan.model.vae), console):
         path, content = write_clip(
             frames, output, family.fps, tag, overwrite=options.overwrite, has_mark=options.watermark
         )
-    more_content = {
+    more_content: dict[str, object] = {
         "method": family.method,
         "references": [own.name for own in request.characters] if plan.has_references else [],
         "consent": consent,
     }
-    report, measured = write_wan_report(options, plan, path)
+    if drafts is not None:
+        more_content["best_of"] = drafts.to_content()
+    report, measured = write_wan_report(options, judge, path, drafts)
     show_clip(console, content | more_content | measured, started, notes, report)
 
 

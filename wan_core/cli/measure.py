@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..identity.detectors import Detector, open_landmarks
 from ..media import plan_output, read_photo, read_sound, read_video, read_voice, write_bytes
 from ..pipelines import load_bundle
+from ..pipelines.best_of import BestOf
 from ..pipelines.likeness import NanoVoices, PersonReference, SpeakerEncoder, report_on
 from ..pipelines.recognisers import ArcFaceFaces, DrawnFaces, FoundFaces, Recogniser, box_finder
 from ..report import Measurements, describe, draw_sheet, to_content, to_json
@@ -130,6 +131,7 @@ def write_report(
     stem: Path,
     *,
     notes: Sequence[str] = (),
+    best_of: BestOf | None = None,
     overwrite: bool,
 ) -> tuple[list[str], dict[str, Any]]:
     """Measure a clip file and write its report.
@@ -140,6 +142,7 @@ def write_report(
         judges: what compares.
         stem: see `report_paths`.
         notes: for the user, about the references.
+        best_of: drafts of which the clip was chosen; they go into the JSON.
         overwrite: replace an earlier report.
     Returns:
         Sentences for people, and the same for machines.
@@ -162,7 +165,8 @@ def write_report(
         speakers=judges.voices,
         notes=(*notes, *sound_notes),
     )
-    return _write(decoded.frames, report.measurements, report.faces, clip, stem, overwrite=overwrite)
+    more = {} if best_of is None else {"best_of": best_of.to_content()}
+    return _write(decoded.frames, report.measurements, report.faces, clip, (stem, more), overwrite=overwrite)
 
 
 def _write(
@@ -170,19 +174,26 @@ def _write(
     found: Measurements,
     faces: Mapping[str, Tensor],
     clip: Path,
-    stem: Path,
+    target: tuple[Path, Mapping[str, object]],
     *,
     overwrite: bool,
 ) -> tuple[list[str], dict[str, Any]]:
+    """Write picture and JSON. target: see `report_paths`, and what else the JSON holds."""
+    stem, more = target
     png, text = report_paths(stem)
     sheet = draw_sheet(frames, found, faces, f"Report on {clip.name}")
     written = [
         write_bytes(png, sheet, overwrite=overwrite),
-        write_bytes(text, to_json(found).encode(), overwrite=overwrite),
+        write_bytes(text, to_json(found, more).encode(), overwrite=overwrite),
     ]
     lines = [*describe(found), *(f"note: {note}" for note in found.notes)]
     lines.append(f"report: {written[0]} and {written[1]}")
-    content: dict[str, Any] = {"picture": str(written[0]), "json": str(written[1]), **to_content(found)}
+    content: dict[str, Any] = {
+        "picture": str(written[0]),
+        "json": str(written[1]),
+        **to_content(found),
+        **more,
+    }
     return lines, content
 
 

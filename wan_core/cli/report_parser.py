@@ -48,10 +48,13 @@ def add_best_of_options(command: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="first try N seeds from --seed on with few steps, score likeness and lips, then make the best in full; "
-        "CLIP.best_of.json lists every seed and its score",
+        "CLIP.best_of.json lists every seed and its score (nano, Lynx, and with --recogniser Phantom and Bernini-R)",
     )
     command.add_argument(
-        "--draft-steps", type=int, metavar="STEPS", help="of each try (default: 8; needs --best-of)"
+        "--draft-steps",
+        type=int,
+        metavar="STEPS",
+        help="of each try (default: 8 with nano, 10 with Wan; needs --best-of)",
     )
 
 

@@ -11,6 +11,7 @@ import torch
 
 from ..checkpoints.lora import Lora
 from ..errors import InputError
+from ..identity.detectors import Detector
 from ..pipelines.wan_files import WanFiles
 from ..pipelines.wan_plan import WanOptions
 from .faces import read_detector
@@ -48,8 +49,6 @@ NANO_ONLY = {
     "audio": "--audio",
     "voice_scale": "--voice-scale",
     "text_scale": "--text-scale",
-    "best_of": "--best-of",
-    "draft_steps": "--draft-steps",
     "weights": "--weights",
 }
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -78,6 +77,8 @@ def read_files(options: argparse.Namespace) -> WanFiles:
 
     Raises: InputError: a LoRA of another form.
     """
+    # of other models than Lynx they judge the clip, and are no part of it
+    is_judge = not options.adapter and bool(options.report or options.best_of)
     return WanFiles(
         model=options.model,
         model_low=options.model_low,
@@ -92,8 +93,8 @@ def read_files(options: argparse.Namespace) -> WanFiles:
         adapter=tuple(
             Path(name).expanduser() for text in options.adapter for name in text.split(",") if name
         ),
-        recogniser=options.recogniser,
-        detector=read_detector(options),
+        recogniser=None if is_judge else options.recogniser,
+        detector=Detector() if is_judge else read_detector(options),
     )
 
 

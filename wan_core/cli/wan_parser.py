@@ -22,7 +22,8 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
         "--tokenizer": "its tokenizer, where the encoder's file has none",
         "--clip-vision": "CLIP picture tower, for Wan2.1 image-to-video",
         "--last-frame": "picture that the clip ends with (Wan2.1-FLF2V)",
-        "--recogniser": "facexlib's ArcFace for Lynx (default: the file beside the adapter)",
+        "--recogniser": "facexlib's ArcFace: for Lynx (default: the file beside the adapter), and for --report "
+        "and --best-of of Phantom and Bernini-R",
     }
     for name, text in files.items():
         group.add_argument(name, type=Path, metavar="PATH", help=text)

@@ -1,4 +1,4 @@
-"""`generate --model ... --report`: clips of Lynx are judged by Lynx's own recogniser and detector."""
+"""`generate --model ... --report`: Lynx's own recogniser judges its clips, a named one those of other models."""
 
 from __future__ import annotations
 
@@ -6,47 +6,53 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.lynx_face import load_arcface
-from ..errors import InputError
-from ..identity.detectors import open_landmarks
-from ..pipelines.likeness import PersonReference
-from ..pipelines.recognisers import ArcFaceFaces
+from ..pipelines.best_of import BestOf
+from ..pipelines.wan_judge import WanJudge, check_judge, open_judge
 from ..pipelines.wan_plan import WanPlan
+from .faces import read_detector
 from .measure import Judges, plan_report, write_report
 
 
-def check_wan_report(options: argparse.Namespace, plan: WanPlan, output: Path) -> None:
-    """Refuse a report that nothing could judge, or that can not be written, before the clip is made.
+def open_wan_judge(options: argparse.Namespace, plan: WanPlan, output: Path) -> WanJudge | None:
+    """What judges the clip, loaded before it is made; None where nothing asks for it.
 
     Args:
         options: of `parser.build_parser`.   plan: of the clip.   output: where it goes.
     Raises:
-        InputError: a model without a recogniser, or a report is there already.   OutputError: see `plan_output`.
+        InputError: nobody to compare with, no recogniser, no face in a photo, or a report is there already.
+        OutputError: see `plan_output`.   CheckpointError: the recogniser can not be loaded.
     """
-    if not options.report:
-        return
-    if plan.model.adapter is None:
-        raise InputError(
-            f"--report: expected Lynx, whose recogniser judges its clips, got {plan.model.family.name}. Leave it out "
-            "and measure the clip afterwards: wan-r2v report CLIP --reference PHOTO --recogniser FILE."
-        )
-    plan_report(output, overwrite=options.overwrite)
+    wanted_by = "--best-of" if options.best_of is not None else "--report"
+    if not options.report and options.best_of is None:
+        return None
+    check_judge(plan, options.recogniser, wanted_by)
+    if options.report:
+        plan_report(output, overwrite=options.overwrite)
+    return open_judge(plan, options.recogniser, read_detector(options), wanted_by)
 
 
 def write_wan_report(
-    options: argparse.Namespace, plan: WanPlan, clip: Path
+    options: argparse.Namespace, judge: WanJudge | None, clip: Path, best_of: BestOf | None
 ) -> tuple[list[str], dict[str, Any]]:
     """Measure the written clip where it was asked for.
 
+    Args:
+        options: of `parser.build_parser`.   judge: of `open_wan_judge`.   clip: the file.
+        best_of: drafts of which it was chosen, for the JSON.
     Returns:
         Sentences for people, and the same for machines; both empty where no report was asked for.
     Raises:
-        InputError: a photo has no such face.   OutputError: the report can't be written.
+        OutputError: the report can't be written.
     """
-    adapter = plan.model.adapter
-    if not options.report or adapter is None:
+    if not options.report or judge is None:
         return [], {}
-    people = {own.name: PersonReference(photos=own.photos, face=own.face) for own in plan.request.characters}
-    judges = Judges(faces=ArcFaceFaces(load_arcface(adapter.recogniser), open_landmarks(adapter.detector)))
-    lines, content = write_report(clip, people, judges, clip, overwrite=options.overwrite)
+    lines, content = write_report(
+        clip,
+        judge.people,
+        Judges(faces=judge.faces),
+        clip,
+        notes=judge.notes,
+        best_of=best_of,
+        overwrite=options.overwrite,
+    )
     return lines, {"report": content}

@@ -42,10 +42,15 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestOf:
-    """Drafts in the order in which they were made, and the settings of all of them."""
+    """Drafts in the order in which they were made, and the settings of all of them.
+
+    Attributes:
+        drafts: at least one.   steps: of each.   compared_by: what compared the faces, "" where nothing did.
+    """
 
     drafts: tuple[Draft, ...]
     steps: int
+    compared_by: str = ""
 
     @property
     def best(self) -> Draft:
@@ -57,6 +62,7 @@ class BestOf:
         return {
             "seed": self.best.seed,
             "score": SCORE,
+            "compared_by": self.compared_by,
             "draft_steps": self.steps,
             "drafts": [
                 {
@@ -75,6 +81,9 @@ def try_seeds(
     steps: int,
     make: Callable[[int, int], Measurements],
     done: Callable[[int, int], None] | None = None,
+    *,
+    keep: Callable[[Draft], None] | None = None,
+    compared_by: str = "",
 ) -> BestOf:
     """Make a draft from every seed and measure it.
 
@@ -82,6 +91,8 @@ def try_seeds(
         seeds: at least one.   steps: of a draft.
         make: seed and steps -> measurements of the clip; any sampler.
         done: told after each draft how many of how many are made; an exception it raises ends the work and rises.
+        keep: given each draft as soon as it has its score, for what must not be lost when a later one fails.
+        compared_by: see `BestOf`.
     Returns:
         Every draft with its score.
     Raises:
@@ -102,13 +113,15 @@ def try_seeds(
                 lips={name: own.by_lag[0] for name, own in found.lips.items()},
             )
         )
+        if keep is not None:
+            keep(drafts[-1])
         if done is not None:
             done(len(drafts), len(seeds))
     if all(draft.score < 0 for draft in drafts):
         raise InputError(
             "best of: expected a face or lips to measure, got neither in any draft. Give a photo, or leave best-of out."
         )
-    return BestOf(drafts=tuple(drafts), steps=steps)
+    return BestOf(drafts=tuple(drafts), steps=steps, compared_by=compared_by)
 
 
 def seeds_from(first: int, count: int) -> list[int]:
@@ -139,6 +152,7 @@ def best_of_nano(
     recogniser: Recogniser | None = None,
     defaults: NanoDefaults | None = None,
     done: Callable[[int, int], None] | None = None,
+    keep: Callable[[Draft], None] | None = None,
 ) -> tuple[GenerateRequest, BestOf]:
     """Try seeds from the request's own on with few steps of nano, at its native size.
 
@@ -148,7 +162,7 @@ def best_of_nano(
         request: what to make.   bundle: nano's parts.   count: drafts, 2 to 64.
         steps: of a draft, None for `NANO_DRAFT_STEPS`.
         recogniser: compares the faces, None for nano's own.   defaults: see `generate`.
-        done: told after each draft how many of how many are made.
+        done: told after each draft how many of how many are made.   keep: given each draft that has its score.
     Returns:
         The request with the best seed, to be made in full, and the drafts.
     Raises:
@@ -184,5 +198,6 @@ def best_of_nano(
             speakers=speakers,
         ).measurements
 
-    found = try_seeds(seeds, few, make, done)
+    compared_by = faces.scale.encoder if any(own.photos for own in people.values()) else ""
+    found = try_seeds(seeds, few, make, done, keep=keep, compared_by=compared_by)
     return replace(request, seed=found.best.seed), found

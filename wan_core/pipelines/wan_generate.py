@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,14 @@ class WanResult:
     notes: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WanEncoded:
+    """What the transformer is given beside the noise, and sentences for the user: some come while it is loaded."""
+
+    conditioning: WanConditioning
+    notes: list[str]
+
+
 def generate_wan(
     request: WanRequest,
     files: WanFiles,
@@ -81,6 +89,16 @@ def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple
     Returns: clean latents (1, C, F, H, W) float32 on the CPU, as the codec wants them, and notes for the user.
     Raises: CheckpointError: a part can not be loaded.   WanCoreError: values that are not finite.
     """
+    encoded = encode_wan(plan, progress)
+    (latents,) = sample_seeds(plan, encoded, [plan.request.seed], progress)
+    return latents, tuple(encoded.notes)
+
+
+def encode_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> WanEncoded:
+    """Encode everything that does not depend on the noise.
+
+    Raises: CheckpointError: a part can not be loaded.   InputError: no usable face in a photo.
+    """
     report = progress or _ignore
     report(Progress(stage="encode", done=0, total=1))
     contexts, read = encode_prompts(plan)
@@ -88,11 +106,23 @@ def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple
     conditioning = add_references(plan, encode_pictures(plan, contexts), notes)
     _release(plan.options.device)
     report(Progress(stage="encode", done=1, total=1))
-    settings, options = plan.settings, plan.options
-    boundary = settings.family.boundary
+    return WanEncoded(conditioning=conditioning, notes=notes)
+
+
+def sample_seeds(
+    plan: WanPlan, encoded: WanEncoded, seeds: Sequence[int], progress: ProgressCallback | None = None
+) -> Iterator[Tensor]:
+    """Sample one clip after another with transformers that are loaded once; two experts take turns in every clip.
+
+    Args: encoded: of `encode_wan` for this plan.   seeds: of the noise; the one of the request is not looked at.
+    Yields: clean latents (1, C, F, H, W) float32 on the CPU, as the codec wants them.
+    Raises: CheckpointError: a part can not be loaded.   WanCoreError: values that are not finite.
+    """
+    report = progress or _ignore
+    settings, options, conditioning = plan.settings, plan.options, encoded.conditioning
     transformers = WanTransformers(
         plan.model.transformers,
-        boundary,
+        settings.family.boundary,
         conditioning,
         device=options.device,
         dtype=options.work_dtype,
@@ -101,6 +131,11 @@ def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple
     )
     schedule = settings.schedule()
     is_guided = has_guidance(plan.recipe, schedule.shown)
+
+    def on_step(info: StepInfo) -> None:
+        done = Progress(stage="sample", done=info.index + 1, total=info.total, denoised=info.denoised)
+        report(done)
+
     chain = recipe_chain(
         plan.recipe,
         schedule.shown,
@@ -108,25 +143,22 @@ def sample_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> tuple
         window=guidance_window(plan.request) if is_guided else None,
         rule=guidance_rule(plan.request) if is_guided else None,
     )
-    noise = draw_noise(plan.latent_shape, make_generator(plan.request.seed)).to(options.device)
-
-    def on_step(info: StepInfo) -> None:
-        done = Progress(stage="sample", done=info.index + 1, total=info.total, denoised=info.denoised)
-        report(done)
-
-    result = sample(
-        transformers.denoiser(),
-        AVLatents(noise),
-        AVSigmas(schedule.sigmas),
-        chain,
-        solver=schedule.solver,
-        model_timesteps=AVSigmas(schedule.timesteps),
-        first_frame=conditioning.first_frame,
-        callback=on_step,
-        guard=NumberGuard(model=transformers.network, safe=options.safe),
-    )
+    denoiser = transformers.denoiser()
+    for seed in seeds:
+        result = sample(
+            denoiser,
+            AVLatents(draw_noise(plan.latent_shape, make_generator(seed)).to(options.device)),
+            AVSigmas(schedule.sigmas),
+            chain,
+            solver=schedule.solver,
+            model_timesteps=AVSigmas(schedule.timesteps),
+            first_frame=conditioning.first_frame,
+            callback=on_step,
+            guard=NumberGuard(model=transformers.network, safe=options.safe),
+        )
+        yield result.video.float().cpu()
+    del denoiser
     transformers.free("low")
-    return result.video.float().cpu(), tuple(notes)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,15 +16,15 @@ from .voice import VoiceMatch
 _ANGLES = ("yaw", "pitch", "roll")
 
 
-def to_json(measurements: Measurements) -> str:
+def to_json(measurements: Measurements, more: Mapping[str, object] | None = None) -> str:
     """Write a report as JSON: every figure, what measured it, and the curves frame by frame.
 
     Args:
-        measurements: of a clip.
+        measurements: of a clip.   more: plain data to stand after them, by name.
     Returns:
         JSON text, ending with a line feed.
     """
-    return json.dumps(to_content(measurements), indent=2, allow_nan=False) + "\n"
+    return json.dumps({**to_content(measurements), **(more or {})}, indent=2, allow_nan=False) + "\n"
 
 
 def to_content(measurements: Measurements) -> dict[str, Any]:

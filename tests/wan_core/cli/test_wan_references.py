@@ -123,7 +123,7 @@ def test_bad_references(run: Run, release: Path, files: Path, video: Path, tmp_p
     refused(run("generate", "--method", "phantom"), "--method: expected --model with it")
     refused(
         run("generate", "--model", release, "--prompt", "a beach", *SHORT[:-1], "--report"),
-        "--report: expected Lynx, whose recogniser judges its clips, got Wan2.1-T2V-1.3B",
+        "--report: expected a photo of a person to compare with, got none for Wan2.1-T2V-1.3B",
     )
     assert not list(tmp_path.glob("*.mp4"))
 

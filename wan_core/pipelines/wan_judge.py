@@ -1,0 +1,115 @@
+"""What compares the people of a clip of a published Wan model with their references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..checkpoints.lynx_face import load_arcface
+from ..errors import FaceError, InputError
+from ..identity.detectors import Detector, open_landmarks
+from ..identity.video_faces import TimedFrame, choose_video_faces
+from .likeness import PersonReference
+from .recognisers import ArcFaceFaces
+from .request import Character
+from .wan_plan import WanPlan
+
+#: Frames of a reference video that stand for the person.
+_VIDEO_FRAMES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WanJudge:
+    """Compares faces.
+
+    Attributes:
+        faces: finds and compares them.   people: references with a face, by character; at least one.
+        notes: sentences on references that nothing can compare.
+    """
+
+    faces: ArcFaceFaces
+    people: Mapping[str, PersonReference]
+    notes: tuple[str, ...] = ()
+
+
+def check_judge(plan: WanPlan, recogniser: Path | None, wanted_by: str) -> Path:
+    """File of the recogniser that judges a plan's clips: Lynx's own, or the one that is named.
+
+    Args: recogniser: ArcFace's file, for models that bring none.   wanted_by: what needs it, for the error.
+    Raises: InputError: no person to compare with, or no recogniser.
+    """
+    adapter, name = plan.model.adapter, plan.model.family.name
+    if not any(own.photos or own.videos for own in plan.request.characters):
+        raise InputError(
+            f"{wanted_by}: expected a photo of a person to compare with, got none for {name}. Give a --reference "
+            "that is a photo, or leave it out."
+        )
+    if adapter is not None:
+        return adapter.recogniser
+    if recogniser is None:
+        raise InputError(
+            f"{wanted_by}: expected a recogniser for {name}, which brings none, got none. Name facexlib's ArcFace "
+            "with --recogniser FILE, or leave it out."
+        )
+    return recogniser
+
+
+def open_judge(
+    plan: WanPlan,
+    recogniser: Path | None = None,
+    detector: Detector | None = None,
+    wanted_by: str = "likeness",
+) -> WanJudge:
+    """Load what compares, and look for a face in every reference.
+
+    A reference without a face (a thing, a coat) is left out with a note; Lynx needs the face in every photo.
+
+    Args:
+        plan: of the clip.   recogniser: ArcFace's file, for models other than Lynx.
+        detector: finds faces for models other than Lynx, None for the usual one with landmarks.
+        wanted_by: what the errors call it.
+    Raises:
+        InputError: see `check_judge`, or no reference shows a face.   CheckpointError: weights missing or damaged.
+    """
+    path = check_judge(plan, recogniser, wanted_by)
+    adapter = plan.model.adapter
+    chosen = (detector or Detector()) if adapter is None else adapter.detector
+    faces = ArcFaceFaces(load_arcface(path), open_landmarks(chosen))
+    people: dict[str, PersonReference] = {}
+    notes: list[str] = []
+    for own in plan.request.characters:
+        try:
+            person = _person(own, chosen)
+            faces.reference(person.photos, person.face)
+        except (FaceError, InputError) as error:
+            if adapter is not None:
+                raise
+            notes.append(f"{own.name} is not compared: {error}")
+        else:
+            people[own.name] = person
+    if not people:
+        raise InputError(
+            f"{wanted_by}: expected a reference that shows a face, got none in {_names(plan.request.characters)}. "
+            "Leave it out, or give a photo of a face."
+        )
+    return WanJudge(faces=faces, people=people, notes=tuple(notes))
+
+
+def _person(own: Character, detector: Detector) -> PersonReference:
+    """Photos of a character, or frames of its first video."""
+    if own.photos or not own.videos:
+        return PersonReference(photos=own.photos, face=own.face)
+    frames = (
+        TimedFrame(index=number, time=float(number), pixels=frame.numpy())
+        for number, frame in enumerate(own.videos[0])
+    )
+    number = own.face if isinstance(own.face, int) else None
+    found = choose_video_faces(frames, detector, number, _VIDEO_FRAMES)
+    return PersonReference(photos=tuple(torch.from_numpy(frame) for frame in found.pictures), face=own.face)
+
+
+def _names(characters: Sequence[Character]) -> str:
+    return ", ".join(own.name for own in characters)
