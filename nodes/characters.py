@@ -1,22 +1,11 @@
-"""Who is in the clip: a name with a face and a voice, and how that reaches the model."""
+"""Who is in the clip: a name with a face and a voice, and on what ground they are used."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..wan_core.errors import InputError
-from ..wan_core.pipelines.request import check_names
 from ..wan_core.provenance import CONSENT_MEANINGS
-from . import host
 from .host import io
-from .sockets import (
-    CharacterReference,
-    CharacterSocket,
-    IdentitySocket,
-    References,
-    ReferenceTokens,
-    VoiceSocket,
-)
+from .sockets import CharacterReference, CharacterSocket, IdentitySocket, ReferenceTokens, VoiceSocket
 
 NAMES = ("character1", "character2", "character3", "character4", "character5")
 UNSAID = "choose"
@@ -73,77 +62,3 @@ def require_consent(whose: str, consent: str) -> None:
     if consent == UNSAID:
         words = ", ".join(CONSENT_MEANINGS)
         raise InputError(f"{whose}: expected a consent of {words}, got none. Choose the one that holds.")
-
-
-class ApplyCharacters(io.ComfyNode):
-    """Characters to injections on the CONDITIONING."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Inputs and outputs."""
-        return io.Schema(
-            node_id="WanR2V_ApplyCharacters",
-            display_name="Apply Characters (Wan R2V)",
-            category="Wan R2V",
-            description="Prepares the keys and values of a character once, for all steps, and puts them on the prompt.",
-            inputs=[
-                io.Model.Input("model", tooltip="Model, from Load Wan R2V."),
-                io.Conditioning.Input("positive", tooltip="Prompt that names the character."),
-                CharacterSocket.Input("character", tooltip="Person, from Character."),
-                io.Float.Input(
-                    "identity_strength",
-                    default=1.0,
-                    min=0.0,
-                    max=3.0,
-                    step=0.05,
-                    tooltip="Strength of the face; 0 leaves the model exactly as it is, 1 is as trained.",
-                ),
-                io.Float.Input(
-                    "voice_strength",
-                    default=1.0,
-                    min=0.0,
-                    max=3.0,
-                    step=0.05,
-                    tooltip="Strength of the voice; 0 leaves the model exactly as it is, 1 is as trained.",
-                ),
-            ],
-            outputs=[
-                io.Model.Output(display_name="model"),
-                io.Conditioning.Output(
-                    display_name="positive", tooltip="Leave the negative prompt without characters."
-                ),
-            ],
-        )
-
-    @classmethod
-    def execute(
-        cls,
-        model: Any,
-        positive: list[Any],
-        character: CharacterReference,
-        identity_strength: float,
-        voice_strength: float,
-    ) -> io.NodeOutput:
-        """Prepare the injections."""
-        for _, settings in positive:
-            check_names((character,), settings.get(host.NAMED, ()))
-        towers = host.joint_model(model)
-        references = References(
-            _prepare(model, towers.video_model, character.identity, identity_strength),
-            _prepare(model, towers.audio_model, character.voice, voice_strength),
-        )
-        carried = references if references.video or references.audio else None
-        return io.NodeOutput(
-            model.clone(), host.set_in_conditioning(positive, {host.REFERENCES: carried, host.NAMED: ()})
-        )
-
-
-def _prepare(model: Any, tower: Any, reference: ReferenceTokens | None, strength: float) -> tuple[Any, ...]:
-    """Injection of one reference into a tower; none where there is no reference or no strength."""
-    if reference is None or strength == 0.0:
-        return ()
-    device = host.place(model, reference.layers)
-    injection = reference.layers.model.prepare(
-        reference.tokens.to(device), tower.key_norms(), tower.config.num_heads
-    )
-    return (injection.with_scale(strength).to(host.intermediate(reference.tokens).device),)

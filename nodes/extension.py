@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .apply_characters import ApplyCharacters
 from .bernini import BerniniGuider
-from .characters import ApplyCharacters, Character
+from .characters import Character
 from .dreamid import DreamIDReferences
 from .encoders import EncodeIdentity, EncodeVoice
 from .faces import EncodeFace, LoadIdentityAdapter

@@ -105,7 +105,13 @@ class Sampler(io.ComfyNode):
         report = host.make_callback(model, len(sigmas.video) - 1, preview)
 
         def denoise(latents: AVLatents, timesteps: AVTimesteps, condition: Condition) -> AVLatents:
-            return transformer.velocity(latents, timesteps, condition.context, condition.references)
+            return transformer.velocity(
+                latents,
+                timesteps,
+                condition.context,
+                condition.references,
+                options={"sample_sigmas": grid},
+            )
 
         def progress(step: StepInfo) -> None:
             report(step.index, step.denoised.video if step.is_moving[0] else None)

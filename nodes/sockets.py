@@ -118,10 +118,12 @@ class References:
     """Injections on their way through a CONDITIONING; compared by identity, never copied.
 
     video: into the video tower.   audio: into the audio tower.
+    shape: when and where the faces act, a `host.FaceShape`; None for as trained and everywhere.
     """
 
     video: tuple[PreparedInjection, ...] = ()
     audio: tuple[PreparedInjection, ...] = ()
+    shape: Any = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> References:
         """Itself: it never changes, and old versions of ComfyUI copy what a model carries."""
@@ -132,6 +134,7 @@ class References:
         return References(
             tuple(injection.to(device, dtype) for injection in self.video),
             tuple(injection.to(device, dtype) for injection in self.audio),
+            self.shape,
         )
 
     def only_video(self) -> References:

@@ -26,7 +26,7 @@ from .ovi import load_ovi, ovi_family
 from .pictures import face_detector, keep_picture
 from .recipes import RecipeGuider, check_streams, streams_of, with_streams
 from .sampling import ChainGuider, make_callback
-from .strength import weigh_streams
+from .strength import FaceShape, weigh_streams
 from .tower import place_beside, wan_tower
 from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
 
@@ -45,6 +45,7 @@ __all__ = [
     "REFERENCES",
     "ChainGuider",
     "ComfyExtension",
+    "FaceShape",
     "HeldReferences",
     "adapter_files",
     "adapter_names",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,17 +18,12 @@ from ...wan_core.identity.strength import Strength
 from ...wan_core.ops.key_value import PreparedInjection
 from .attention import ACTIVE, KINDS, Active, patch_attention
 from .memory import manage
-from .strength import RunStrengths
+from .strength import Grid, Region, RunStrengths
 from .wan import HostWanModel
 
 #: Key under which a condition names its set of references ("face", "nobody"), as `identity.recipes` names them.
 REFERENCE_SET = "wan_r2v_references_of"
 KEY = "wan_r2v_identity"
-
-Grid = tuple[int, int, int]
-"""Tokens of a clip: latent frames, rows, columns."""
-Region = Callable[[Grid], Tensor]
-"""From the grid of a clip to a weight for each of its tokens."""
 
 
 class HeldInjection(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -75,6 +75,7 @@ class HostJointModel(JointModel):
             conds.get(REFERENCES),
             audio_context=conds.get(AUDIO_CONTEXT),
             streams=conds.get(STREAMS),
+            options=transformer_options,
         )
         return video if audio is None else [video, audio]
 
@@ -88,15 +89,26 @@ class HostJointModel(JointModel):
         audio_context: Tensor | None = None,
         streams: Any = None,
         skip_blocks: Collection[int] = (),
+        options: Mapping[str, Any] | None = None,
     ) -> AVLatents:
-        """The engine's own forward: velocities of latents, with injections or streams of references (or none)."""
+        """The engine's own forward: velocities of latents, with injections or streams of references (or none).
+
+        Args: options: `transformer_options`; shaped references read the sigmas of the run in it.
+        """
         placed = None if references is None else references.to(latents.video.device, latents.video.dtype)
+        faces = () if placed is None else placed.video
+        if placed is not None and placed.shape is not None:
+            sides = zip(latents.video.shape[2:], self.config.video.patch_size, strict=True)
+            frames, rows, columns = (side // step for side, step in sides)
+            faces = placed.shape.acting(
+                faces, options or {}, float(timesteps[0].max()), (frames, rows, columns)
+            )
         return super().forward(
             latents,
             timesteps,
             context,
             audio_context=audio_context,
-            video_injections=() if placed is None else placed.video,
+            video_injections=faces,
             audio_injections=() if placed is None else placed.audio,
             video_streams=() if streams is None else streams.video,
             audio_streams=() if streams is None else streams.audio,

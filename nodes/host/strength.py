@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import comfy.model_patcher
@@ -11,10 +11,16 @@ from torch import Tensor
 
 from ...wan_core.errors import InputError
 from ...wan_core.identity.strength import Strength, StrengthTable, resolve_strength
+from ...wan_core.ops.key_value import PreparedInjection
 from .attention import STREAM_WEIGHTS
 from .wan import HostWanModel
 
 KEY = "wan_r2v_stream_strength"
+
+Grid = tuple[int, int, int]
+"""Tokens of a clip: latent frames, rows, columns."""
+Region = Callable[[Grid], Tensor]
+"""From the grid of a clip to a weight for each of its tokens."""
 
 
 class RunStrengths:
@@ -36,6 +42,43 @@ class RunStrengths:
             made = [resolve_strength(strength, sigmas, blocks) for strength in self.strengths]
             self._tables = {(sigmas, blocks): made}
         return [table.row(timestep) for table in self._tables[sigmas, blocks]]
+
+
+class FaceShape:
+    """When and where a face acts in nano: its strength over the steps of the run and the blocks, and a region.
+
+    strength: of the face.   region: None for everywhere.
+    """
+
+    def __init__(self, strength: Strength, region: Region | None) -> None:
+        self.strengths = RunStrengths(strength)
+        self.region = region
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FaceShape:
+        """Itself, as the references that it shapes."""
+        return self
+
+    def acting(
+        self,
+        injections: tuple[PreparedInjection, ...],
+        options: Mapping[str, Any],
+        timestep: float,
+        grid: Grid,
+    ) -> tuple[PreparedInjection, ...]:
+        """Injections as they act in one forward; those that do not are left out.
+
+        Args:
+            options: with the sigmas of the run.   timestep: of the picture, [0, 1000].   grid: of the clip's tokens.
+        """
+        places = None if self.region is None else self.region(grid)
+        found: list[PreparedInjection] = []
+        for own in injections:
+            (row,) = self.strengths.rows(options, timestep, len(own.keys))
+            if any(row):
+                scales = [factor * scale for factor, scale in zip(row, own.scales, strict=True)]
+                weights = None if places is None else places.to(own.keys[0].device)
+                found.append(own.with_scale(scales).with_regions(weights))
+        return tuple(found)
 
 
 class StreamStrength:

@@ -61,6 +61,16 @@ def test_consent_not_chosen(comfy: ComfyServer) -> None:
     assert "expected a consent of own, written, fictional, got none" in message
 
 
+def test_shape_of_a_face_that_is_not_there(comfy: ComfyServer) -> None:
+    parts = character()
+    del parts["character"]["inputs"]["identity"]
+    box = {"left": 0.0, "top": 0.0, "right": 0.5, "bottom": 1.0, "start": 0.0, "end": 1.0}
+    parts["box"] = node("WanR2V_IdentityRegion", **box)
+    parts["applied"]["inputs"]["region"] = ["box", 0]
+    message = fail(comfy, model_and_text(), parts, sampler(with_character=True))
+    assert "region: expected a face of character1 to shape, got a voice alone" in message
+
+
 def test_prompt_that_names_somebody_who_was_not_applied(comfy: ComfyServer) -> None:
     named = {"prompt": node("WanR2V_EncodePrompt", clip=["model", 1], prompt="character2 waves at the beach")}
     alone = fail(comfy, model_and_text(), named, sampler())

@@ -50,6 +50,28 @@ def test_character_changes_the_clip_and_strength_0_does_not(comfy: ComfyServer) 
     assert np.array_equal(plain, switched_off)
 
 
+def test_shape_and_region_reach_core_samplers(comfy: ComfyServer) -> None:
+    """The steps of the run are core's: a curve of zeros is the clip without the face, the right half another one."""
+
+    def made(prefix: str, factor: float, **shape: Any) -> NDArray[np.uint8]:
+        person = character(factor)
+        person["applied"]["inputs"] |= {"voice_strength": 0.0, **{name: [name, 0] for name in shape}}
+        guider = node(
+            "CFGGuider", model=["applied", 0], positive=["applied", 1], negative=["nothing", 0], cfg=2.5
+        )
+        return run(comfy, prefix, model_and_text(), person, shape, core_sampler(guider))[0].astype(int)
+
+    curves = {"preset": "slider", "likeness": 0.0, "scale": 1.0, "start": 1.0, "end": 0.0, "layers_curve": ""}
+    zeros = node("WanR2V_IdentityStrength", steps_curve="0:0", **curves)
+    half = {"left": 0.5, "top": 0.0, "right": 1.0, "bottom": 1.0, "start": 0.0, "end": 1.0}
+    whole, off = made("face_whole", 1.0), made("face_off", 0.0)
+    assert np.abs(made("face_zeros", 1.0, strength=zeros) - off).max() <= 1
+    right = made("face_right", 1.0, region=node("WanR2V_IdentityRegion", **half))
+    full = node("WanR2V_IdentityRegion", **{**half, "left": 0.0})
+    assert np.abs(made("face_full", 1.0, region=full) - whole).max() <= 1
+    assert np.abs(right - whole).max() > 1 and np.abs(right - off).max() > 1 and np.abs(whole - off).max() > 1
+
+
 def test_core_sampler_with_the_packs_guider(comfy: ComfyServer) -> None:
     scales = {"text_scale": 2.0, "identity_scale": 1.5, "audio_text_scale": 1.6, "voice_scale": 1.2}
     guider = node(
