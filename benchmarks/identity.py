@@ -31,6 +31,8 @@ from wan_core.dit.execution import for_inference
 from wan_core.dit.model import WanModel
 from wan_core.identity.config import ResamplerConfig
 from wan_core.identity.lynx import LynxAdapter, LynxConfig
+from wan_core.ops.attention import split_heads
+from wan_core.ops.key_value import add_injections
 from wan_core.protocols import Injection
 
 from .clock import seconds
@@ -111,19 +113,17 @@ def make_face(model: WanModel, variant: str) -> Face:
 
 
 def added_work(face: Face, query: Tensor) -> Callable[[], None]:
-    """What a face adds to the blocks of one forward, by itself. query: (1, heads, tokens, 128).
+    """What a face adds to the blocks of one forward, by itself.
 
-    Self-attention has its queries in float32 and gives an injection a copy in the working dtype.
+    Args: query: (1, heads, tokens, 128), token by token in memory as the blocks have it; self-attention has its queries
+        in float32.
     """
     base, exact = torch.zeros_like(query), query.float()
 
     def work() -> None:
         for index in range(LAYERS):
-            extras = [injection.attend(index, query) for injection in face.cross]
-            extras += [injection.attend(index, exact.to(query.dtype)) for injection in face.own]
-            for extra in extras:
-                if extra is not None:
-                    base.add(extra)
+            add_injections(base, face.cross, index, query)
+            add_injections(base, face.own, index, exact)
 
     return work
 
@@ -179,8 +179,8 @@ def measure(
     if not parts_only:
         contenders |= {variant: forward(face) for variant, face in faces.items()}
     taken, ratios = paired_ratios(contenders, runs, device)
-    shape = (1, config.num_heads, tokens, config.head_dim)
-    query = torch.randn(shape, generator=generator).to(device=device, dtype=dtype)
+    query = torch.randn((1, tokens, config.dim), generator=generator).to(device=device, dtype=dtype)
+    query = split_heads(query, config.num_heads)
     rows: dict[str, dict[str, Any]] = {}
     for variant, face in faces.items():
         work = added_work(face, query)

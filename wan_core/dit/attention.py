@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..ops.attention import attend, merge_heads, split_heads
+from ..ops.attention import add_attention, attend, merge_heads, split_heads
+from ..ops.key_value import add_injections
 from ..ops.norm import NoNorm, RMSNorm
 from ..ops.rope import apply_rope
 from ..protocols import Injection, Operations
@@ -80,14 +81,12 @@ class SelfAttention(Attention):
         """
         query, key = self.norm_q(self.q(x), torch.float32), self.norm_k(self.k(x), torch.float32)
         query = self.heads(query)
-        # Read now: the query is rotated in place below.
-        extras = [injection.attend(block_index, query.to(x.dtype)) for injection in injections]
-        query = apply_rope(query, table, x.dtype, overwrite=True)
+        plain = query if injections else None
+        query = apply_rope(query, table, x.dtype, overwrite=plain is None)
         key = apply_rope(self.heads(key), table, x.dtype, overwrite=True)
         result = attend(query, key, self.heads(self.v(x)), bias)
-        for extra in extras:
-            if extra is not None:
-                result = result + extra
+        if plain is not None:
+            result = add_injections(result, injections, block_index, plain)
         return self.o(merge_heads(result))
 
 
@@ -142,13 +141,10 @@ class CrossAttention(Attention):
         known = context if isinstance(context, BlockContext) else self.read(context, image_context)
         result = attend(query, *known.text)
         if known.image is not None:
-            result = result + attend(query, *known.image)
+            result = add_attention(result, query, known.image.key, known.image.value)
         if other is not None:
             result = result + self.attend_other(query, other)
-        for injection in injections:
-            extra = injection.attend(block_index, query)
-            if extra is not None:
-                result = result + extra
+        result = add_injections(result, injections, block_index, query)
         return self.o(merge_heads(result))
 
     def read(self, context: Tensor, image_context: Tensor | None, bias: Tensor | None = None) -> BlockContext:

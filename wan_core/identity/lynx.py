@@ -209,19 +209,8 @@ def _visit(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.func.functional_call(layer, {name: t.to(x.device) for name, t in state.items()}, (x,))
 
 
-class _SparseInjection(PreparedInjection):
-    """Blocks without keys are left alone at any scale."""
-
-    __slots__ = ()
-
-    def attend(self, block_index: int, query: Tensor) -> Tensor | None:
-        if block_index >= len(self.keys) or self.scales[block_index] == 0.0:
-            return PreparedInjection.attend(self, block_index, query)
-        return PreparedInjection.attend(self, block_index, query) if self.keys[block_index].shape[2] else None
-
-
 def _injection(keys: list[Tensor], values: list[Tensor]) -> PreparedInjection:
-    return _SparseInjection(keys=tuple(keys), values=tuple(values), scales=(1.0,) * len(keys))
+    return PreparedInjection(keys=tuple(keys), values=tuple(values), scales=(1.0,) * len(keys))
 
 
 def _plain_norm(key: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, ShapeError
-from ..protocols import TORCH_OPERATIONS, Operations
-from .attention import attend, split_heads
+from ..protocols import TORCH_OPERATIONS, Injection, Operations
+from .attention import add_attention, attend, split_heads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,7 +46,8 @@ class TokenRegion:
 class PreparedInjection:
     """An `Injection` that holds nothing but tensors; the adapter that made it may leave memory.
 
-    keys, values: one (B or 1, heads, N, head_dim) per block.   scales: one number per block, 0 switches a block off.
+    keys, values: one (B or 1, heads, N, head_dim) per block; a block without keys is left alone.
+    scales: one number per block, 0 switches a block off.
     batch_scale: optional (B,), multiplies the scale of each sample (used to drop references while training).
     region: the tokens that it acts on, None for all. Other tokens get exactly what they get without the reference.
     """
@@ -63,6 +64,37 @@ class PreparedInjection:
         Raises: ShapeError: there is no such block, the heads differ from those of the query, or the region is of
             another number of tokens.
         """
+        found = self._keys_of(block_index, query)
+        if found is None:
+            return None
+        key, value, scale = found
+        region = self.region
+        if region is None:
+            result = attend(query, key, value)
+        else:
+            if region.count != query.shape[2]:
+                raise ShapeError(
+                    f"region: expected {query.shape[2]} tokens (as the clip), got {region.count}. Make it for this "
+                    "size and length, and for a model without token streams."
+                )
+            if not region.places.shape[0]:
+                return None
+            inside = attend(query[:, :, region.places], key, value) * region.weights.to(query)[:, None]
+            result = torch.zeros_like(query).index_copy(2, region.places, inside)
+        if self.batch_scale is not None:
+            result = result * self.batch_scale.to(result).view(-1, 1, 1, 1)
+        return result if scale == 1.0 else result * scale
+
+    def add_to(self, total: Tensor, block_index: int, query: Tensor) -> Tensor:
+        """`total` and what `attend` gives for the query; see `add_injections`. Raises as `attend`."""
+        if self.region is not None or self.batch_scale is not None:
+            extra = self.attend(block_index, query.to(total.dtype))
+            return total if extra is None else total + extra
+        found = self._keys_of(block_index, query)
+        return total if found is None else add_attention(total, query, *found)
+
+    def _keys_of(self, block_index: int, query: Tensor) -> tuple[Tensor, Tensor, float] | None:
+        """Key, value and scale of a block, None where it is left alone; `attend` says what is checked."""
         if block_index >= len(self.keys):
             raise ShapeError(
                 f"injection: expected a block number below {len(self.keys)}, got {block_index}. "
@@ -82,22 +114,7 @@ class PreparedInjection:
                 f"injection: expected batch {query.shape[0]} (as the latents) or 1, got {key.shape[0]}. "
                 "Prepare one reference per sample."
             )
-        region = self.region
-        if region is None:
-            result = attend(query, key, value)
-        else:
-            if region.count != query.shape[2]:
-                raise ShapeError(
-                    f"region: expected {query.shape[2]} tokens (as the clip), got {region.count}. Make it for this "
-                    "size and length, and for a model without token streams."
-                )
-            if not region.places.shape[0]:
-                return None
-            inside = attend(query[:, :, region.places], key, value) * region.weights.to(query)[:, None]
-            result = torch.zeros_like(query).index_copy(2, region.places, inside)
-        if self.batch_scale is not None:
-            result = result * self.batch_scale.to(result).view(-1, 1, 1, 1)
-        return result if scale == 1.0 else result * scale
+        return (key, value, scale) if key.shape[2] else None
 
     def with_scale(self, scale: float | Sequence[float]) -> PreparedInjection:
         """Return the same reference with another strength: one number, or one per block (1 = as trained).
@@ -135,6 +152,24 @@ class PreparedInjection:
             batch_scale=None if self.batch_scale is None else self.batch_scale.to(device=device),
             region=None if self.region is None else self.region.to(device),
         )
+
+
+def add_injections(total: Tensor, injections: Sequence[Injection], block_index: int, query: Tensor) -> Tensor:
+    """What a block attends to itself, and what references add to it.
+
+    Args:
+        total: (B, heads, L, head_dim); nothing else needs it: where no gradients are recorded, the sum takes its place.
+        query: same shape, as `Injection.attend` takes it; in another dtype it is brought to that of `total`.
+    Returns: (B, heads, L, head_dim) in the dtype of `total`; itself where no reference acts on the block.
+    Raises: ShapeError: as `PreparedInjection.attend`.
+    """
+    for injection in injections:
+        if isinstance(injection, PreparedInjection):
+            total = injection.add_to(total, block_index, query)
+            continue
+        extra = injection.attend(block_index, query.to(total.dtype))
+        total = total if extra is None else total + extra
+    return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

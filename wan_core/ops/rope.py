@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 THETA = 10000.0
+#: Tokens that are rotated at a time on a CPU where the result is not float32, so that what is stays in the cache.
+TILE_TOKENS = 256
 
 
 class Places(NamedTuple):
@@ -106,6 +108,14 @@ def apply_rope(
         overwrite: nothing else needs x, so that the result may take its place where no gradients are recorded.
     Returns: (B, heads, L, head_dim); computed in float32.
     """
+    dtype = x.dtype if dtype is None else dtype
+    is_plain = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
+    if is_plain and dtype != torch.float32 and x.device.type == "cpu" and x.shape[2] > TILE_TOKENS:
+        result = torch.empty_like(x, dtype=dtype)
+        for start in range(0, x.shape[2], TILE_TOKENS):
+            tile = slice(start, start + TILE_TOKENS)
+            result[:, :, tile] = apply_rope(x[:, :, tile], table[tile], torch.float32)
+        return result
     pairs = x.float().unflatten(-1, (-1, 2))
     if torch.compiler.is_compiling():
         real, imaginary = pairs.unbind(-1)
@@ -113,6 +123,5 @@ def apply_rope(
         rotated = torch.stack((real * cosine - imaginary * sine, real * sine + imaginary * cosine), dim=-1)
     else:
         numbers, turns = torch.view_as_complex(pairs), torch.view_as_complex(table)
-        is_free = overwrite and not torch.is_grad_enabled()
-        rotated = torch.view_as_real(numbers.mul_(turns) if is_free else numbers * turns)
-    return rotated.flatten(-2).to(x.dtype if dtype is None else dtype)
+        rotated = torch.view_as_real(numbers.mul_(turns) if overwrite and is_plain else numbers * turns)
+    return rotated.flatten(-2).to(dtype)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny_dit import normal, relative_error
 
-from wan_core.ops.attention import attend, merge_heads, split_heads
+from wan_core.ops import attention
+from wan_core.ops.attention import add_attention, attend, merge_heads, split_heads
 
 
 def naive(
@@ -45,3 +46,30 @@ def test_keys_of_another_dtype_are_brought_to_that_of_the_query(dtype: torch.dty
     found = attend(query, key.to(dtype), value.to(dtype))
     assert found.dtype == torch.float32
     assert torch.equal(found, attend(query, key.to(dtype).float(), value.to(dtype).float()))
+
+
+@pytest.mark.parametrize("tiles", [(1024, 10), (4, 2)])
+@pytest.mark.parametrize("scale", [1.0, 0.7])
+def test_sum_in_place_equals_the_formula(
+    monkeypatch: pytest.MonkeyPatch, tiles: tuple[int, int], scale: float
+) -> None:
+    monkeypatch.setattr(attention, "TILE_TOKENS", tiles[0])
+    monkeypatch.setattr(attention, "TILE_HEADS", tiles[1])
+    total, query = (split_heads(normal(2, 11, 24, seed=seed), 3) for seed in (4, 5))
+    key, value = normal(1, 3, 7, 8, seed=2), normal(1, 3, 7, 8, seed=3)
+    expected = total.double() + scale * naive(query, key, value, None)
+    with_gradients = add_attention(total, query, key, value, scale)
+    assert with_gradients is not total and relative_error(with_gradients, expected) < 1e-6
+    with torch.no_grad():
+        assert add_attention(total, query, key, value, scale) is total
+    assert relative_error(total, expected) < 1e-6
+
+
+@torch.no_grad()
+def test_sum_in_a_half_reads_a_query_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "TILE_TOKENS", 4)
+    total, query = (split_heads(normal(2, 11, 24, seed=seed), 3) for seed in (4, 5))
+    key, value = (normal(2, 3, 7, 8, seed=seed).bfloat16() for seed in (2, 3))
+    low = query.bfloat16()
+    expected = (total.bfloat16().float() + attend(low, key, value).float()).bfloat16()
+    assert torch.equal(add_attention(total.bfloat16(), query, key, value), expected)

@@ -5,7 +5,7 @@ import torch
 from tiny_dit import normal, randomise, relative_error
 
 from wan_core.errors import ConfigError, ShapeError
-from wan_core.ops.key_value import KeyValueAdapter, KeyValueConfig
+from wan_core.ops.key_value import KeyValueAdapter, KeyValueConfig, PreparedInjection, add_injections
 from wan_core.ops.norm import RMSNorm
 
 HEADS, DIM, TOKEN_DIM, LAYERS = 2, 16, 6, 3
@@ -64,6 +64,37 @@ def test_scale_per_sample_drops_one_reference() -> None:
     whole = injection.attend(0, query)
     assert found is not None and whole is not None
     assert not found[0].any() and torch.equal(found[1], whole[1])
+
+
+class Foreign:
+    """An injection of another kind."""
+
+    def attend(self, block_index: int, query: torch.Tensor) -> torch.Tensor | None:
+        return query * 2 if block_index == 1 else None
+
+
+@pytest.mark.parametrize("kind", ["plain", "region", "samples"])
+@torch.no_grad()
+def test_sum_of_references_equals_each_by_itself(kind: str) -> None:
+    adapter, norms = make()
+    injection = adapter.prepare(normal(2, 4, TOKEN_DIM), norms, HEADS).with_scale([0.0, 0.5, 1.0])
+    if kind == "region":
+        injection = injection.with_regions(torch.tensor([0.0, 1.0, 0.5]))
+    if kind == "samples":
+        injection = injection.with_batch_scale(torch.tensor([0.0, 1.0]))
+    query, total = normal(2, HEADS, 3, DIM // HEADS), normal(2, HEADS, 3, DIM // HEADS, seed=2)
+    for index in range(LAYERS):
+        parts = [own.attend(index, query) for own in (injection, Foreign())]
+        expected = sum((part for part in parts if part is not None), total)
+        found = add_injections(total.clone(), (injection, Foreign()), index, query)
+        assert relative_error(found, expected) < 1e-6
+        assert (index == 0) == torch.equal(found, total)
+
+
+def test_block_without_keys_is_left_alone() -> None:
+    nothing, total = torch.zeros(1, HEADS, 0, 8), normal(1, HEADS, 3, 8)
+    injection = PreparedInjection(keys=(nothing,), values=(nothing,), scales=(2.0,))
+    assert injection.attend(0, total) is None and add_injections(total, (injection,), 0, total) is total
 
 
 def test_starts_as_a_no_op_and_learns() -> None:

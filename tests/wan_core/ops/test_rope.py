@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_dit import normal
 
+from wan_core.ops import rope
 from wan_core.ops.rope import apply_rope, axis_dims, grid_positions, rope_table, sequence_positions
 
 
@@ -81,3 +82,13 @@ def test_dtype_is_kept_and_the_compiled_form_agrees() -> None:
     assert apply_rope(x.bfloat16(), table).dtype == torch.bfloat16
     compiled = torch.compile(apply_rope, backend="eager", fullgraph=True)
     assert torch.allclose(compiled(x, table), apply_rope(x, table), atol=1e-6)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@torch.no_grad()
+def test_tiles_of_a_half_equal_the_whole(monkeypatch: pytest.MonkeyPatch, overwrite: bool) -> None:
+    x, table = normal(2, 7, 48).view(2, 7, 2, 24).transpose(1, 2), rope_table(sequence_positions(7), 24)
+    expected = apply_rope(x, table).bfloat16()
+    monkeypatch.setattr(rope, "TILE_TOKENS", 3)
+    found = apply_rope(x.clone(), table, torch.bfloat16, overwrite=overwrite)
+    assert found.dtype == torch.bfloat16 and found.stride() == x.stride() and torch.equal(found, expected)
