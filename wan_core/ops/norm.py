@@ -35,9 +35,12 @@ class RMSNorm(nn.Module):
         """Normalise the last axis of x (..., dim); `dtype` of the result, None: that of x."""
         exact = x.float()
         norm = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
-        result = exact * torch.rsqrt(norm.square() / x.shape[-1] + self.eps)
+        factor = torch.rsqrt(norm.square() / x.shape[-1] + self.eps)
         weight = self.weight.to(dtype=torch.float32, device=x.device)
-        result = result * weight if torch.is_grad_enabled() else result.mul_(weight)
+        if torch.is_grad_enabled():
+            result = exact * factor * weight
+        else:
+            result = (exact * factor if exact is x else exact.mul_(factor)).mul_(weight)
         return result.to(x.dtype if dtype is None else dtype)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 #: Tokens that a feed-forward layer takes at a time at most, so that its wide inner tensor stays small.
-CHUNK = 512
+CHUNK, CHUNK_FLOAT32 = 512, 256
+#: Numbers that go through the passes of `TanhGELU` together, so that they stay in the cache.
+TILE = 2**16
 
 
 def can_pack(layer: nn.Module) -> bool:
@@ -27,8 +31,9 @@ def pack_linear(layer: nn.Linear) -> nn.Module:
 def pack_feed_forward(first: nn.Linear, second: nn.Linear) -> nn.Module:
     """Return a stand-in for first, tanh-GELU, second; see `pack_linear`."""
     if first.weight.dtype == torch.bfloat16:
-        return PackedFeedForward(PackedBfloat16(first, gelu=True), PackedBfloat16(second))
-    return PackedFeedForward(nn.Sequential(PackedFloat32(first), TanhGELU()), PackedFloat32(second))
+        return PackedFeedForward(PackedBfloat16(first, gelu=True), PackedBfloat16(second), CHUNK)
+    wide = nn.Sequential(PackedFloat32(first), TanhGELU())
+    return PackedFeedForward(wide, PackedFloat32(second), CHUNK_FLOAT32)
 
 
 class PackedBfloat16(nn.Module):
@@ -76,24 +81,36 @@ class PackedFloat32(nn.Module):
 
 
 class TanhGELU(nn.Module):
-    """The tanh form of GELU, in the place of its input."""
+    """The tanh form of GELU, in the place of its input.
+
+    As (1 + tanh(u)) / 2 is sigmoid(2 u), it is x * sigmoid(x * (a + b * x^2)): torch's sigmoid takes less time than
+    what its GELU does, and far below zero it keeps the digits that 1 + tanh(u) loses.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        slope = 2 * math.sqrt(2 / math.pi)
+        self.slope, self.bend = torch.tensor(slope, device="cpu"), 0.044715 * slope
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return gelu(x), overwriting x."""
-        return torch.ops.aten.gelu_(x, approximate="tanh")
+        """Return gelu(x), overwriting x, which is contiguous."""
+        for part in x.view(-1).split(TILE):
+            inner = torch.addcmul(self.slope, part, part, value=self.bend)
+            part.mul_(inner.mul_(part).sigmoid_())
+        return x
 
 
 class PackedFeedForward(nn.Module):
-    """Two layers with an activation between, in equal parts of `CHUNK` tokens at most."""
+    """Two layers with an activation between, in equal parts of `chunk` tokens at most."""
 
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module, chunk: int) -> None:
         super().__init__()
-        self.first, self.second = first, second
+        self.first, self.second, self.chunk = first, second, chunk
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply both to x (B, L, in); returns (B, L, out)."""
         length = x.shape[1]
-        parts = -(-length // CHUNK)
+        parts = -(-length // self.chunk)
         if parts == 1:
             return self.second(self.first(x))
         results = [self.second(self.first(tokens)) for tokens in x.split(-(-length // parts), dim=1)]

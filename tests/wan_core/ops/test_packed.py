@@ -9,6 +9,7 @@ from wan_core.ops.packed import (
     CHUNK,
     PackedBfloat16,
     PackedFloat32,
+    TanhGELU,
     can_pack,
     pack_feed_forward,
     pack_linear,
@@ -67,6 +68,21 @@ def test_feed_forward_in_parts(tokens: int, dtype: torch.dtype) -> None:
         found = packed(x.to(dtype))
         assert found.dtype == dtype
         assert relative_error(found, exact) < max(1e-6, 1.1 * relative_error(plain(x.to(dtype)), exact))
+
+
+@torch.no_grad()
+def test_gelu_is_the_tanh_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wan_core.ops.packed.TILE", 64)
+    x = torch.cat((torch.linspace(-12, 12, 4001), torch.tensor([-1e20, -0.0, 1e20]))).view(4, 1001)
+    exact = nn.functional.gelu(x.double(), approximate="tanh")
+    given = x.clone()
+    found = TanhGELU()(given)
+    assert found is given and relative_error(found, exact) < 1e-7
+    assert float((found - exact).abs().max()) < 1e-6
+    # Where 1 + tanh loses digits.
+    tail = (x > -5.5) & (x < -4)
+    torchs = nn.functional.gelu(x, approximate="tanh")
+    assert relative_error(found[tail], exact[tail]) < 1e-5 < relative_error(torchs[tail], exact[tail])
 
 
 def test_what_can_be_packed() -> None:
