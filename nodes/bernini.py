@@ -16,6 +16,7 @@ from ..wan_core.identity.recipes import (
 )
 from ..wan_core.identity.streams import bernini_streams
 from . import host
+from .characters import UNSAID, consent_input, require_consent
 from .guidance import single
 from .host import io
 
@@ -71,6 +72,7 @@ class BerniniGuider(io.ComfyNode):
                     **scale,
                     tooltip="How strictly the clip follows the first video.",
                 ),
+                consent_input("the references are"),
             ],
             outputs=[io.Guider.Output(display_name="guider")],
         )
@@ -86,10 +88,13 @@ class BerniniGuider(io.ComfyNode):
         text_scale: float,
         reference_scale: float,
         video_scale: float,
+        consent: str = UNSAID,
     ) -> io.NodeOutput:
         """Divide the references of the prompt into the sets of the recipe."""
         single(positive, "positive")
         found = host.streams_of(positive)
+        if found:
+            require_consent("references", consent)
         videos = [own for own in found if own.shape[2] > 1]
         images = [own for own in found if own.shape[2] == 1]
         chosen = choose_bernini_mode(len(videos), len(images)) if mode == AUTO else MODES[mode]

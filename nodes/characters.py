@@ -57,6 +57,18 @@ class Character(io.ComfyNode):
         return io.NodeOutput(CharacterReference(name, identity, voice, consent))
 
 
+def consent_input(what: str) -> io.Input:
+    """The choice of a consent, for a node that reads references which may show somebody."""
+    return io.Combo.Input(
+        "consent",
+        options=[UNSAID, *CONSENT_MEANINGS],
+        default=UNSAID,
+        optional=True,
+        tooltip=f"On what ground {what} used. "
+        + "; ".join(f"{word}: {meaning}" for word, meaning in CONSENT_MEANINGS.items()),
+    )
+
+
 def require_consent(whose: str, consent: str) -> None:
     """Raises: InputError: nobody has said on what ground a person is shown."""
     if consent == UNSAID:

@@ -12,6 +12,7 @@ from ..wan_core.pipelines.humo_request import MOST_PICTURES
 from ..wan_core.voice.speech_windows import speech_windows
 from ..wan_core.voice.whisper import FRAME_SAMPLES, group_layers, regroup_rate
 from . import host
+from .characters import UNSAID, consent_input, require_consent
 from .convert import photos_from_image
 from .host import io
 
@@ -54,6 +55,7 @@ class HumoConditioning(io.ComfyNode):
                     optional=True,
                     tooltip=f"1 to {MOST_PICTURES} people or things; a batch holds several.",
                 ),
+                consent_input("voice and pictures are"),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive"),
@@ -73,8 +75,10 @@ class HumoConditioning(io.ComfyNode):
         height: int,
         length: int,
         images: torch.Tensor | None = None,
+        consent: str = UNSAID,
     ) -> io.NodeOutput:
         """Cut the windows of speech, encode the pictures."""
+        require_consent("voice and pictures", consent)
         count = int(speech["audio_samples"]) // FRAME_SAMPLES
         features = group_layers(speech["encoded_audio_all_layers"])
         frames = 4 * -(-((length or count) - 1) // 4) + 1

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..wan_core.identity.recipes import LYNX_FULL, PHANTOM, Evaluation, Recipe
 from . import host
+from .characters import UNSAID, consent_input, require_consent
 from .host import io
 
 
@@ -84,6 +85,7 @@ class PhantomGuider(io.ComfyNode):
                 io.Conditioning.Input("negative_img_text", tooltip="Negative prompt and nobody."),
                 _scale("text_scale", 7.5, "How strictly the clip follows the prompt; 7.5 is official."),
                 _scale("subject_scale", 5.0, "How strictly the clip follows the subjects; 5 is official."),
+                consent_input("the subjects are"),
             ],
             outputs=[io.Guider.Output(display_name="guider")],
         )
@@ -97,8 +99,10 @@ class PhantomGuider(io.ComfyNode):
         negative_img_text: list[Any],
         text_scale: float,
         subject_scale: float,
+        consent: str = UNSAID,
     ) -> io.NodeOutput:
         """One conditioning an evaluation."""
+        require_consent("subjects", consent)
         recipe = _scaled(PHANTOM, (subject_scale, text_scale))
         given = (negative_img_text, negative_text, positive)
         return _guider(model, recipe, dict(zip(recipe.evaluations, given, strict=True)))

@@ -140,6 +140,13 @@ def test_bernini_gives_the_same_latents_on_both_models(
         assert "ComfyUI 0.25 or later" in found[f"bernini {references} {size}: refused"]
 
 
+@pytest.mark.parametrize(("method", "whose"), [("phantom", "subjects"), ("bernini", "references")])
+def test_references_need_a_consent(found: dict[str, Any], method: str, whose: str) -> None:
+    assert (
+        f"{whose}: expected a consent of own, written, fictional, got none" in found[f"{method}: no consent"]
+    )
+
+
 def test_bernini_mode_without_its_references_is_an_error(found: dict[str, Any]) -> None:
     assert "expected video and every for rv2v, got 0 videos" in found["bernini: no references"]
 

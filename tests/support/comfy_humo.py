@@ -116,7 +116,7 @@ def compare(name: str, vae: Any, photo: Tensor, heard: dict[str, Any]) -> None:
     results[f"{name}: guidance"] = far(guided(ours, made), sampled(ours, made, cfg=1.0))
     own = values(
         humo.HumoConditioning.execute(
-            prompt(1), prompt(2), vae, heard, 64, 64, 0, images=photo.repeat(2, 1, 1, 1)
+            prompt(1), prompt(2), vae, heard, 64, 64, 0, photo.repeat(2, 1, 1, 1), "own"
         )
     )
     results[f"{name}: own frames"] = own[2]["samples"].shape[2]

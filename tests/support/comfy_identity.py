@@ -267,7 +267,8 @@ def try_streams() -> None:
         :3
     ]
     phantom = recipe_guiders.PhantomGuider.execute
-    core = both("phantom", lambda model: guided(values(phantom(model, *given, 7.5, 5.0))[0]))
+    core = both("phantom", lambda model: guided(values(phantom(model, *given, 7.5, 5.0, "own"))[0]))
+    results["phantom: no consent"] = error(lambda: phantom(CORE, *given, 7.5, 5.0))
     dual = nodes_custom_sampler.DualCFGGuider.execute(CORE, given[0], given[1], given[2], 7.5, 5.0, "regular")
     results["phantom: as DualCFGGuider"] = distance(guided(values(dual)[0]), core)
     is_known = importlib.util.find_spec("comfy_extras.nodes_bernini") is not None
@@ -280,13 +281,17 @@ def try_streams() -> None:
         for size in (bernini.ONE_MODEL, bernini.TWO_EXPERTS):
 
             def run(model: Any, marked: Any = marked, size: str = size) -> Tensor:
-                return guided(values(make(model, *marked, "auto", size, 4.0, 4.5, 1.25))[0])
+                return guided(values(make(model, *marked, "auto", size, 4.0, 4.5, 1.25, "own"))[0])
 
             if is_known:
                 both(f"bernini {name} {size}", run)
             else:
                 results[f"bernini {name} {size}: effect"] = distance(run(OURS), PLAIN)
                 results[f"bernini {name} {size}: refused"] = error(lambda run=run: run(CORE))
+    marked = [[[text[0][0], {"context_latents": [photo]}]] for text in (PROMPT, NOTHING)]
+    results["bernini: no consent"] = error(
+        lambda: make(OURS, *marked, "auto", bernini.ONE_MODEL, 4.0, 4.5, 1.25)
+    )
     bare = error(
         lambda: bernini.BerniniGuider.execute(CORE, PROMPT, NOTHING, "rv2v", bernini.ONE_MODEL, 4.0, 4.5, 1.0)
     )
