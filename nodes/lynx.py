@@ -53,7 +53,7 @@ def prepare_face(
     """Load the adapter's weights, compute with them, and let go of them."""
     adapter = load_lynx(identity.adapter.files, dtype=None, operations=host.cast_operations())
     latents = torch.zeros(1, 16, 1, 32, 32) if pictures is None else pictures.face
-    device, dtype = host.place_beside(model, [host.manage(adapter)], latents)
+    device, dtype = host.place_beside(host.with_own_attention(model), [host.manage(adapter)], latents)
     if pictures is not None:
         pictures = LynxPictures(
             face=pictures.face.to(device, dtype),

@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly when the ComfyUI part was left out, and which ComfyUI ran it otherwise."""
-    from comfy_server import find_comfyui
+    from comfy_server import find_comfyui, missing_packs
 
     found = find_comfyui()
     terminalreporter.section("ComfyUI")
@@ -40,6 +40,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
     else:
         terminalreporter.write_line(f"comfy tests: {found.folder} with {found.python}")
+        if missing_packs():
+            terminalreporter.write_line(
+                f"NO {' AND NO '.join(missing_packs())} IN ITS custom_nodes: stacking with the real nodes of "
+                "other packs was NOT tested (tests/nodes/test_other_packs.py); emulations were.",
+                red=True,
+                bold=True,
+            )
 
 
 @pytest.fixture(scope="session")

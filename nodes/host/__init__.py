@@ -27,7 +27,7 @@ from .pictures import face_detector, keep_picture
 from .recipes import RecipeGuider, check_streams, streams_of, with_streams
 from .sampling import ChainGuider, make_callback
 from .strength import FaceShape, weigh_streams
-from .tower import place_beside, wan_tower
+from .tower import place_beside, wan_tower, with_own_attention
 from .wan_load import DEFAULT, PACKED_FORMATS, load_wan
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "apply_identity",
     "check_streams",
     "streams_of",
+    "with_own_attention",
     "with_streams",
     "weigh_streams",
     "cast_operations",

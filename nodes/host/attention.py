@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import comfy.model_patcher
+import torch
 from torch import Tensor, nn
 
 from ...wan_core.errors import InputError
@@ -66,7 +67,7 @@ class AttentionPatch:
         injections = collect(given, self.kind)
         if not injections:
             return self.inner(x, *args, transformer_options=given, **options)
-        with _adding(self.module, self.index, self.kind, injections):
+        with adding(self.module, self.index, self.kind, injections):
             return self.inner(x, *args, transformer_options=given, **options)
 
 
@@ -111,23 +112,28 @@ def _is_wan(module: nn.Module) -> bool:
 
 
 @contextmanager
-def _adding(module: nn.Module, index: int, kind: Kind, injections: Sequence[Injection]) -> Generator[None]:
-    """Add to the input of the output layer what the references give for the query."""
+def adding(module: nn.Module, index: int, kind: Kind, injections: Sequence[Injection]) -> Generator[None]:
+    """Add to the input of the output layer what the references give for the query, while the context lasts.
+
+    Args: module: an attention of Wan.   index: of its block.   injections: at least one.
+    Raises: InputError: the attention did not run in a way that references can be added to.
+    """
     heads = int(getattr(module, "num_heads", 0))
-    waiting: list[list[Tensor]] = []
-    runs: list[int] = []
+    queries: list[Tensor] = []
+    runs: list[bool] = []
 
     def read(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        query = split_heads(output.to(args[0].dtype), heads)
-        extras = [injection.attend(index, query) for injection in injections]
-        waiting.append([merge_heads(extra) for extra in extras if extra is not None])
+        queries.append(split_heads(output.to(args[0].dtype), heads))
 
     def add(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         result: Tensor = args[0]
-        if waiting:
-            runs.append(index)
-            for extra in waiting.pop(0):
-                result = result + extra
+        query = _query_of(result, queries)
+        queries.clear()
+        runs.append(query is not None)
+        if query is not None:
+            extras = [injection.attend(index, query) for injection in injections]
+            for extra in extras:
+                result = result if extra is None else result + merge_heads(extra)
         return (result, *args[1:])
 
     handles = [
@@ -139,8 +145,25 @@ def _adding(module: nn.Module, index: int, kind: Kind, injections: Sequence[Inje
     finally:
         for handle in handles:
             handle.remove()
-    if len(runs) != 1 or waiting:
+    if not runs or not all(runs):
         raise InputError(
-            f"{kind} of block {index}: expected norm_q and o to run once each, got {len(runs)} such runs. Another node "
-            "has replaced this attention by one that can take no reference: remove that node."
+            f"{kind} of block {index}: expected o to run on what norm_q has made a query of, got {sum(runs)} such of "
+            f"{len(runs)} runs. Another node has replaced this attention by one that can take no reference: remove "
+            "that node."
         )
+
+
+def _query_of(result: Tensor, queries: Sequence[Tensor]) -> Tensor | None:
+    """The query (B, heads, L, width) behind what enters the output layer, (B, L, dim); None where there is none.
+
+    It is the last one, or the last few if they are parts of the batch: NAG asks for prompt and negative prompt apart.
+    """
+    found: list[Tensor] = []
+    for query in reversed(queries):
+        found.insert(0, query)
+        count = sum(part.shape[0] for part in found)
+        if query.shape[2] != result.shape[1] or count > result.shape[0]:
+            return None
+        if count == result.shape[0]:
+            return found[0] if len(found) == 1 else torch.cat(found)
+    return None

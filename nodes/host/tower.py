@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import comfy.model_management
@@ -82,6 +83,22 @@ def wan_tower(patcher: comfy.model_patcher.ModelPatcher) -> Any:
     """
     transformer = patcher.get_model_object("diffusion_model")
     return transformer if isinstance(transformer, HostWanModel) else CoreTower(transformer)
+
+
+def with_own_attention(patcher: comfy.model_patcher.ModelPatcher) -> comfy.model_patcher.ModelPatcher:
+    """A clone of a MODEL whose blocks attend as their weights say; itself where no node has replaced an attention.
+
+    What is computed once from a reference must not hold what another node (NAG) makes of the prompts of a run.
+
+    Raises: InputError: a MODEL that holds no Wan transformer.
+    """
+    result = patcher
+    for index, kind, module in attentions(patcher.get_model_object("diffusion_model")):
+        name, own = f"diffusion_model.blocks.{index}.{kind}.forward", type(module).forward
+        if getattr(patcher.get_model_object(name), "__func__", None) is not own:
+            result = patcher.clone() if result is patcher else result
+            result.add_object_patch(name, MethodType(own, module))
+    return result
 
 
 def place_beside(patcher: comfy.model_patcher.ModelPatcher, others: Sequence[Any], latents: Tensor) -> Any:

@@ -23,6 +23,7 @@ from ...wan_core.errors import InputError
 from ...wan_core.ops.norm import RMSNorm
 from ...wan_core.types import TokenStream
 from .attention import STREAM_WEIGHTS, collect
+from .foreign import is_foreign, translated
 from .memory import check_interrupted
 
 UNSUPPORTED_PATCHES = ("patches", "patches_replace")
@@ -85,11 +86,13 @@ class HostWanModel(WanModel):
         **conds: Any,
     ) -> Tensor:
         _refuse_patches(transformer_options)
+        has_foreign = is_foreign(self.blocks)
         image_embeds = self.image_embeds(clip_fea)
         read: Tensor | PreparedContext = context
         if PREPARED in conds:
             prompt, own_context, own_clip = conds[PREPARED]
-            if context is own_context and clip_fea is own_clip:  # no wrapper has put others in their place
+            # no wrapper has put others in their place, and no node reads the tokens themselves
+            if context is own_context and clip_fea is own_clip and not has_foreign:
                 read, image_embeds = prompt.prepared.to(x.device, x.dtype), None
         frames = x.shape[2]
         weights = transformer_options.get(STREAM_WEIGHTS)
@@ -108,16 +111,17 @@ class HostWanModel(WanModel):
         if self.config.speech is not None:
             streams += self.references(conds, frames)
             speech = self.heard(conds, frames)
-        result = super().forward(
-            x,
-            timestep,
-            read,
-            image_embeds=image_embeds,
-            injections=collect(transformer_options, "cross_attn"),
-            self_injections=collect(transformer_options, "self_attn"),
-            streams=streams,
-            speech=speech,
-        )
+        with translated(self.blocks, transformer_options):
+            result = super().forward(
+                x,
+                timestep,
+                read,
+                image_embeds=image_embeds,
+                injections=collect(transformer_options, "cross_attn"),
+                self_injections=collect(transformer_options, "self_attn"),
+                streams=streams,
+                speech=speech,
+            )
         return result[:, :, :frames]
 
     def references(self, conds: dict[str, Any], frames: int) -> list[TokenStream]:

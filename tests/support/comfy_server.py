@@ -20,6 +20,7 @@ from typing import Any
 START_LIMIT = 420.0
 PACK_NAME = "wan-r2v"
 KIT_NAME = "test-kit"
+OTHER_PACKS = ("ComfyUI-KJNodes", "ComfyUI-GGUF")
 KIT = Path(__file__).parent / "comfy_kit"
 
 
@@ -65,6 +66,14 @@ def find_comfyui() -> ComfyUI | None:
     if os.environ.get("COMFYUI_PYTHON"):
         choices.insert(0, Path(os.environ["COMFYUI_PYTHON"]))
     return ComfyUI(folder, next(python for python in choices if python.is_file()))
+
+
+def missing_packs() -> list[str]:
+    """Packs of others that tests stack with and that ComfyUI's custom_nodes does not hold."""
+    found = find_comfyui()
+    return [
+        pack for pack in OTHER_PACKS if found is None or not (found.folder / "custom_nodes" / pack).is_dir()
+    ]
 
 
 def free_port() -> int:
