@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .apply_characters import ApplyCharacters
 from .bernini import BerniniGuider
+from .best_of import BestOf, Seeds
 from .characters import Character
 from .dreamid import DreamIDReferences
 from .encoders import EncodeIdentity, EncodeVoice
@@ -51,6 +52,8 @@ class WanR2VExtension(ComfyExtension):
             Sampler,
             Decode,
             LikenessReport,
+            Seeds,
+            BestOf,
             LoadWanModel,
             LoadWanText,
             LoadWanVAE,

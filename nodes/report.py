@@ -8,19 +8,16 @@ from typing import Any
 import torch
 
 from ..wan_core.errors import InputError
-from ..wan_core.identity.detectors import Detector, open_landmarks
 from ..wan_core.media.sound import resample
 from ..wan_core.pipelines.likeness import NanoVoices, PersonReference, report_on
-from ..wan_core.pipelines.recognisers import ArcFaceFaces, DrawnFaces, FoundFaces, Recogniser, box_finder
 from ..wan_core.report import draw_report, to_json
 from ..wan_core.types import AudioClip
 from . import host
 from .characters import NAMES
 from .convert import clip_from_audio, photos_from_image
 from .host import io, ui
+from .judges import CASCADE, DRAWN, LANDMARKS, open_recogniser
 from .sockets import AdapterSocket, Encoders, FaceAdapter
-
-DRAWN, CASCADE, LANDMARKS = "drawn", "cascade", "landmarks"
 
 
 class LikenessReport(io.ComfyNode):
@@ -113,7 +110,7 @@ class LikenessReport(io.ComfyNode):
             float(rate),
             None if audio is None else _sound(audio, "audio"),
             people={name: person} if photos or spoken else {},
-            recogniser=_recogniser(encoders, faces),
+            recogniser=open_recogniser(encoders, faces),
             speakers=NanoVoices(encoders.voice.model) if isinstance(encoders, Encoders) else None,
         )
         found = report.measurements
@@ -127,20 +124,3 @@ class LikenessReport(io.ComfyNode):
 def _sound(audio: dict[str, Any], what: str) -> AudioClip:
     """AUDIO as mono 16 kHz."""
     return resample(clip_from_audio(audio, what))
-
-
-def _recogniser(encoders: Encoders | FaceAdapter, faces: str) -> Recogniser:
-    """What finds and compares faces, with its weights where they compute."""
-    is_arcface = isinstance(encoders, FaceAdapter)
-    if is_arcface != (faces == LANDMARKS):
-        wanted = f"{LANDMARKS} with ArcFace" if is_arcface else f"{DRAWN} or {CASCADE} with nano's encoders"
-        raise InputError(f"faces: expected {wanted}, got {faces}. Choose what belongs to the encoders.")
-    if isinstance(encoders, FaceAdapter):
-        host.place(encoders.recogniser)
-        return ArcFaceFaces(encoders.recogniser.model, open_landmarks(Detector(name="scrfd")))
-    host.place(encoders.voice)
-    host.place(encoders.identity)
-    encoder = encoders.identity.model.face_encoder
-    if faces == DRAWN:
-        return DrawnFaces(encoder)
-    return FoundFaces(encoder, box_finder(Detector(name="cascade")), CASCADE)

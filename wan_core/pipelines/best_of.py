@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from ..errors import InputError
 from ..report import Measurements
@@ -15,6 +16,7 @@ from .likeness import NanoVoices, PersonReference, frames_of, report_on
 from .recognisers import DrawnFaces, Recogniser
 from .request import GenerateRequest
 
+Steps = TypeVar("Steps", int, None)
 MOST_DRAFTS = 64
 NANO_DRAFT_STEPS = 8
 """Steps of a draft of nano."""
@@ -45,11 +47,12 @@ class BestOf:
     """Drafts in the order in which they were made, and the settings of all of them.
 
     Attributes:
-        drafts: at least one.   steps: of each.   compared_by: what compared the faces, "" where nothing did.
+        drafts: at least one.   steps: of each, None where nobody has said.
+        compared_by: what compared the faces, "" where nothing did.
     """
 
     drafts: tuple[Draft, ...]
-    steps: int
+    steps: int | None
     compared_by: str = ""
 
     @property
@@ -78,8 +81,8 @@ class BestOf:
 
 def try_seeds(
     seeds: Sequence[int],
-    steps: int,
-    make: Callable[[int, int], Measurements],
+    steps: Steps,
+    make: Callable[[int, Steps], Measurements],
     done: Callable[[int, int], None] | None = None,
     *,
     keep: Callable[[Draft], None] | None = None,
@@ -88,7 +91,7 @@ def try_seeds(
     """Make a draft from every seed and measure it.
 
     Args:
-        seeds: at least one.   steps: of a draft.
+        seeds: at least one.   steps: of a draft, None where `make` knows them.
         make: seed and steps -> measurements of the clip; any sampler.
         done: told after each draft how many of how many are made; an exception it raises ends the work and rises.
         keep: given each draft as soon as it has its score, for what must not be lost when a later one fails.
@@ -98,7 +101,7 @@ def try_seeds(
     Raises:
         InputError: no seed, or nothing in any draft could be measured.
     """
-    if not seeds or steps < 1:
+    if not seeds or (steps is not None and steps < 1):
         raise InputError(
             f"best of: expected seeds and steps, got {len(seeds)} seeds and {steps} steps. Try two seeds or more."
         )
