@@ -86,7 +86,7 @@ def test_report_is_written_beside_the_clip(run: Run, person: list[object], tmp_p
 
 
 def test_scales_reach_the_model(run: Run, person: list[object], tmp_path: Path) -> None:
-    """Face and voice of strength 0 give the clip of a request without them, bit for bit before the codec."""
+    """Face and voice of strength 0 give the clip of a request without them, bit for bit."""
     run(*person, "--out", "off.mp4", "--size", "64*64", "--identity-scale", 0, "--voice-scale", 0)
     without = [item for item in person]
     for option in ("--reference", "--voice", "--consent"):
