@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from comfy_server import ComfyServer, failure_of
 from prompts import Prompt, character, core_sampler, model_and_text, node, sampler, save
+from workflow_api import to_api
+
+from wan_core.media import read_video
+from wan_core.pipelines.best_of import NANO_DRAFT_STEPS
+from wan_core.pipelines.defaults import NanoDefaults
 
 pytestmark = pytest.mark.comfy
 
@@ -87,3 +94,25 @@ def test_one_draft_is_none_to_choose_from(comfy: ComfyServer) -> None:
     prompt_id = comfy.queue(prompt)
     message = failure_of(comfy.wait(prompt_id, 120))
     assert "expected a latent for each of two seeds or more, got 1 latents and 3 seeds" in message
+
+
+def test_workflow_samples_the_best_seed_in_full(comfy: ComfyServer, root: Path) -> None:
+    """With the shipped weights and as saved, but few steps."""
+    for source, target in {"portrait.png": "wan_r2v_portrait.png", "voice.wav": "wan_r2v_voice.wav"}.items():
+        shutil.copy(root / "wan_core" / "assets" / "examples" / source, comfy.base / "input" / target)
+    workflow = json.loads((root / "workflows" / "nano_best_of.json").read_text(encoding="utf-8"))
+    prompt = to_api(workflow, comfy.get("/object_info"))
+    found = [own["inputs"] for own in prompt.values() if own["class_type"] == "WanR2V_Sampler"]
+    defaults = NanoDefaults()
+    lead = round(defaults.audio_lead * NANO_DRAFT_STEPS / defaults.steps)
+    settings = sorted((own["steps"], own["audio_lead"]) for own in found)
+    assert settings == [(NANO_DRAFT_STEPS, lead), (defaults.steps, defaults.audio_lead)]
+    for own in found:
+        own |= {"steps": 1, "audio_lead": 0}
+    outputs = comfy.run(prompt, 300)["outputs"]
+    table = json.loads(
+        next(own["text"][0] for own in outputs.values() if "text" in own and "drafts" in own["text"][0])
+    )
+    assert [draft["seed"] for draft in table["drafts"]] == [7, 8, 9, 10]
+    (clip,) = (comfy.base / "output" / "wan_r2v").glob("nano_best_of*.mp4")
+    assert read_video(clip).frames.shape == (17, 256, 256, 3)
