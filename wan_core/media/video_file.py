@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -116,6 +117,30 @@ def read_video(path: str | Path, max_frames: int = 2000) -> DecodedClip:
     Raises:
         InputError: missing, damaged, or no picture in it.
     """
+    with open_picture(path) as (container, stream):
+        fps = float(stream.average_rate or stream.base_rate or 0)
+        frames: list[NDArray[np.uint8]] = []
+        for frame in container.decode(stream):
+            frames.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
+            if len(frames) == max_frames:
+                break
+        tags = {str(key).lower(): str(value) for key, value in container.metadata.items()}
+    if not frames:
+        raise no_frame(path)
+    return DecodedClip(torch.from_numpy(np.stack(frames)), fps, tags)
+
+
+@contextmanager
+def open_picture(path: str | Path) -> Generator[tuple[InputContainer, VideoStream], None, None]:
+    """Open a video for reading; what PyAV raises inside the block is explained as well.
+
+    Args:
+        path: any video that PyAV reads.
+    Yields:
+        The container and its first picture stream.
+    Raises:
+        InputError: missing, damaged, or no picture in it.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"video: expected a file, got none at {path}. Check the path.")
@@ -125,21 +150,16 @@ def read_video(path: str | Path, max_frames: int = 2000) -> DecodedClip:
                 raise InputError(
                     f"video: expected a picture, got a file without one in {path}. Use a video file."
                 )
-            stream = container.streams.video[0]
-            fps = float(stream.average_rate or stream.base_rate or 0)
-            frames: list[NDArray[np.uint8]] = []
-            for frame in container.decode(stream):
-                frames.append(frame.to_ndarray(format="rgb24"))
-                if len(frames) == max_frames:
-                    break
-            tags = {str(key).lower(): str(value) for key, value in container.metadata.items()}
+            yield container, container.streams.video[0]
     except (FFmpegError, OSError) as error:
         raise InputError(
             f"video: expected a readable video, got {error} in {path}. Convert it to MP4 and use that file."
         ) from error
-    if not frames:
-        raise InputError(f"video: expected at least one frame, got none in {path}. Use another file.")
-    return DecodedClip(torch.from_numpy(np.stack(frames)), fps, tags)
+
+
+def no_frame(path: str | Path) -> InputError:
+    """The error about a video that opens and holds no frame."""
+    return InputError(f"video: expected at least one frame, got none in {path}. Use another file.")
 
 
 def frame_rate(fps: float) -> Fraction:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.error import FFmpegError
 
-from ..errors import InputError
 from ..identity.video_faces import TimedFrame
+from .video_file import no_frame, open_picture
 
 #: Suffixes by which a reference is taken for a video.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
@@ -29,34 +28,22 @@ def sample_frames(path: str | Path, count: int = MOST_FRAMES) -> Iterator[TimedF
     Raises:
         InputError: missing, damaged, or no picture in it.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"video: expected a file, got none at {path}. Check the path.")
-    try:
-        with av.open(str(path), metadata_errors="ignore") as container:
-            if not container.streams.video:
-                raise InputError(
-                    f"video: expected a picture, got a file without one in {path}. Use a video file."
-                )
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            fps = float(stream.average_rate or stream.base_rate or 25)
-            seconds = float(container.duration or 0) / av.time_base
-            total = stream.frames or round(seconds * fps)
-            step = max(1.0, total / count) if total else max(1.0, fps / 2)
-            given = 0
-            for index, frame in enumerate(container.decode(stream)):
-                if index < given * step or given == count:
-                    continue
-                given += 1
-                shrink = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
-                size = (max(2, round(frame.width * shrink)), max(2, round(frame.height * shrink)))
-                picture = frame.reformat(*size, format="rgb24", interpolation="AREA")
-                time = index / fps if frame.time is None else float(frame.time)
-                yield TimedFrame(index, time, np.ascontiguousarray(picture.to_ndarray()))
-            if not given:
-                raise InputError(f"video: expected at least one frame, got none in {path}. Use another file.")
-    except (FFmpegError, OSError) as error:
-        raise InputError(
-            f"video: expected a readable video, got {error} in {path}. Convert it to MP4 and use that file."
-        ) from error
+    with open_picture(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        fps = float(stream.average_rate or stream.base_rate or 25)
+        seconds = float(container.duration or 0) / av.time_base
+        total = stream.frames or round(seconds * fps)
+        step = max(1.0, total / count) if total else max(1.0, fps / 2)
+        given = 0
+        for index, frame in enumerate(container.decode(stream)):
+            if index < given * step or given == count:
+                continue
+            given += 1
+            shrink = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
+            size = (max(2, round(frame.width * shrink)), max(2, round(frame.height * shrink)))
+            picture = frame.reformat(*size, format="rgb24", interpolation="AREA")
+            time = index / fps if frame.pts is None else float(frame.time)
+            pixels = picture.to_ndarray().astype(np.uint8, copy=False)
+            yield TimedFrame(index, time, np.ascontiguousarray(pixels))
+        if not given:
+            raise no_frame(path)
