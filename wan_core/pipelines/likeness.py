@@ -50,11 +50,13 @@ class PersonReference:
 
     Attributes:
         photos: (H, W, 3) uint8 each, or none.   face: which face of them.   voice: mono 16 kHz, or None.
+        known: instead of photos, the face as the report's recogniser has embedded it before.
     """
 
     photos: tuple[Tensor, ...] = ()
     face: FaceChoice = "auto"
     voice: AudioClip | None = None
+    known: ReferenceFace | None = None
 
 
 class SpeakerEncoder(Protocol):
@@ -134,7 +136,9 @@ def report_on(
     said = list(notes)
     references: dict[str, ReferenceFace] = {}
     for name, own in people.items():
-        if own.photos and recogniser is not None:
+        if own.known is not None:
+            references[name] = own.known
+        elif own.photos and recogniser is not None:
             references[name] = recogniser.reference(own.photos, own.face)
             said += [f"{name}: {note}" for note in references[name].notes]
     is_drawn = recogniser is None or isinstance(recogniser, DrawnFaces)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
-from ..identity.alignment import align_face
+from ..identity.alignment import align_face, face_template
 from ..identity.arcface import CROP_SIZE, ArcFace, face_input
 from ..identity.boxes import FaceBox
 from ..identity.cascade import find_faces
@@ -297,6 +297,20 @@ class ArcFaceFaces:
                 ]
             )
         return found
+
+
+def known_face(embedding: Tensor, picture: Tensor) -> ReferenceFace:
+    """The face of a character that ArcFace has embedded before; how the head stands in it is not known.
+
+    Args:
+        embedding: (512,), of length 1.   picture: of Lynx, (256, 256, 3) uint8, its landmarks where the template is.
+    """
+    marks = face_template(picture.shape[0], is_extended=True)
+    crop = to_pixels(torch.from_numpy(align_face(picture.numpy(), marks, CROP_SIZE)))
+    rows, columns = _INNER_ALIGNED
+    return ReferenceFace(
+        embedding=embedding.float().cpu(), crop=crop, inner=crop[:, rows, columns], pose=None, notes=()
+    )
 
 
 def box_finder(detector: Detector) -> FindBoxes:

@@ -12,8 +12,9 @@ from ..checkpoints.lynx_face import load_arcface
 from ..errors import FaceError, InputError
 from ..identity.detectors import Detector, open_landmarks
 from ..identity.video_faces import TimedFrame, choose_video_faces
+from .identity_file import check_identity
 from .likeness import PersonReference
-from .recognisers import ArcFaceFaces
+from .recognisers import ArcFaceFaces, known_face
 from .request import Character
 from .wan_plan import WanPlan
 
@@ -42,7 +43,7 @@ def check_judge(plan: WanPlan, recogniser: Path | None, wanted_by: str) -> Path:
     Raises: InputError: no person to compare with, or no recogniser.
     """
     adapter, name = plan.model.adapter, plan.model.family.name
-    if not any(own.photos or own.videos for own in plan.request.characters):
+    if not any(own.photos or own.videos or own.identity for own in plan.request.characters):
         raise InputError(
             f"{wanted_by}: expected a photo of a person to compare with, got none for {name}. Give a --reference "
             "that is a photo, or leave it out."
@@ -82,8 +83,7 @@ def open_judge(
     notes: list[str] = []
     for own in plan.request.characters:
         try:
-            person = _person(own, chosen)
-            faces.reference(person.photos, person.face)
+            person = _person(own, chosen, faces)
         except (FaceError, InputError) as error:
             if adapter is not None:
                 raise
@@ -98,9 +98,16 @@ def open_judge(
     return WanJudge(faces=faces, people=people, notes=tuple(notes))
 
 
-def _person(own: Character, detector: Detector) -> PersonReference:
-    """Photos of a character, or frames of its first video."""
+def _person(own: Character, detector: Detector, faces: ArcFaceFaces) -> PersonReference:
+    """Photos of a character, an encoded face, or frames of its first video.
+
+    Raises: InputError: no face in them, or a face that another recogniser has encoded.
+    """
+    if own.identity is not None and own.identity.picture is not None:
+        check_identity(own.identity, "lynx", faces.model, own.name)
+        return PersonReference(known=known_face(own.identity.features.flatten(), own.identity.picture))
     if own.photos or not own.videos:
+        faces.reference(own.photos, own.face)
         return PersonReference(photos=own.photos, face=own.face)
     frames = (
         TimedFrame(index=number, time=float(number), pixels=frame.numpy())
