@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .identity.strength import Strength
     from .pipelines.bundle import NanoBundle, load_bundle
     from .pipelines.generate import Result, generate
+    from .pipelines.humo_best_of import best_of_humo
     from .pipelines.humo_generate import HumoResult, generate_humo
     from .pipelines.humo_request import HumoPlan, HumoRequest, plan_humo
     from .pipelines.ovi_files import OviFiles
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .pipelines.wan_best_of import WanBest, WanDrafts, best_of_wan
     from .pipelines.wan_files import WanFiles
     from .pipelines.wan_generate import WanResult, decode_latents, generate_wan, sample_wan
-    from .pipelines.wan_judge import WanJudge, open_judge
+    from .pipelines.wan_judge import WanJudge, judge_of, open_judge
     from .pipelines.wan_plan import WanOptions, WanPlan, plan_wan
     from .pipelines.wan_request import WanRequest
     from .types import AudioClip, AVLatents, TokenStream
@@ -63,12 +64,14 @@ __all__ = [
     "WanRequest",
     "WanResult",
     "apply_lora",
+    "best_of_humo",
     "best_of_wan",
     "decode_latents",
     "generate",
     "generate_humo",
     "generate_ovi",
     "generate_wan",
+    "judge_of",
     "load_arcface",
     "load_audio_codec",
     "load_bundle",
@@ -113,12 +116,14 @@ _HOMES = MappingProxyType(
         "WanRequest": ".pipelines.wan_request",
         "WanResult": ".pipelines.wan_generate",
         "apply_lora": ".checkpoints.lora",
+        "best_of_humo": ".pipelines.humo_best_of",
         "best_of_wan": ".pipelines.wan_best_of",
         "decode_latents": ".pipelines.wan_generate",
         "generate": ".pipelines.generate",
         "generate_humo": ".pipelines.humo_generate",
         "generate_ovi": ".pipelines.ovi_generate",
         "generate_wan": ".pipelines.wan_generate",
+        "judge_of": ".pipelines.wan_judge",
         "load_arcface": ".checkpoints.lynx_face",
         "load_audio_codec": ".checkpoints.mmaudio",
         "load_bundle": ".pipelines.bundle",

@@ -6,6 +6,7 @@ import argparse
 import time
 
 from ..pipelines.generate import Progress
+from ..pipelines.humo_best_of import best_of_humo
 from ..pipelines.humo_generate import sample_humo
 from ..pipelines.humo_request import HumoPlan, plan_humo
 from ..pipelines.wan_generate import decode_latents
@@ -13,9 +14,12 @@ from ..pipelines.wan_latents import LatentsInfo
 from ..provenance import SyntheticTag, check_consent
 from .clip import keep_latents, keeping, show_clip, write_clip
 from .console import Console
+from .drafts import check_drafts
 from .humo_options import read_humo_request, read_whisper, refuse_other_options
 from .output import package_version, plan_clip
+from .wan_drafts import sample_best
 from .wan_options import read_execution, read_files
+from .wan_report import open_reference_judge, write_wan_report
 
 
 def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
@@ -34,18 +38,28 @@ def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
     whisper = read_whisper(options)
     bar = console.bar()
     started = time.monotonic()
-    request, sound, notes = read_humo_request(options, lambda done, total: bar.update("speak", done, total))
-    plan = plan_humo(request, read_files(options), whisper, read_execution(options))
+    check_drafts(options, output)
+    job = read_humo_request(options, lambda done, total: bar.update("speak", done, total))
+    plan = plan_humo(job.request, read_files(options), whisper, read_execution(options))
+    judge = open_reference_judge(options, job.characters, plan.wan.model.family.name, output)
     for line in _announce(plan):
         console.note(line)
 
     def show(progress: Progress) -> None:
         bar.update(progress.stage, progress.done, progress.total)
 
-    latents, more = sample_humo(plan, show)
+    plan, latents, drafts, more = sample_best(
+        options,
+        (plan, plan.wan),
+        judge,
+        output,
+        console,
+        sample=lambda own: sample_humo(own, show),
+        best_of=best_of_humo,
+    )
     wan, family = plan.wan, plan.wan.model.family
     tag = SyntheticTag(model=family.name, consent=consent, seed=wan.request.seed, version=package_version())
-    audio = None if options.audio is False else sound
+    audio = None if options.audio is False else job.sound
     info = LatentsInfo(family=family.name, seed=wan.request.seed)
     frames = decode_latents(
         latents,
@@ -56,7 +70,7 @@ def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
         progress=show,
     )
     with keeping(lambda: keep_latents(latents, info, output, wan.model.vae), console):
-        _, content = write_clip(
+        path, content = write_clip(
             frames,
             output,
             family.fps,
@@ -65,8 +79,11 @@ def run_generate_humo(options: argparse.Namespace, console: Console) -> None:
             overwrite=options.overwrite,
             has_mark=options.watermark,
         )
-    content |= {"references": len(request.pictures), "windows": len(plan.windows), "consent": consent}
-    show_clip(console, content, started, [*notes, *more])
+    content |= {"references": len(job.request.pictures), "windows": len(plan.windows), "consent": consent}
+    if drafts is not None:
+        content["best_of"] = drafts.to_content()
+    report, measured = write_wan_report(options, judge, path, drafts)
+    show_clip(console, content | measured, started, [*job.notes, *more], report)
 
 
 def _announce(plan: HumoPlan) -> list[str]:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..media import read_photo
 from ..pipelines.generate import Progress
-from ..pipelines.wan_generate import decode_latents
+from ..pipelines.wan_best_of import best_of_wan
+from ..pipelines.wan_generate import decode_latents, sample_wan
 from ..pipelines.wan_latents import LatentsInfo, read_latents
 from ..pipelines.wan_plan import WanPlan, plan_wan
 from ..pipelines.wan_request import WanRequest
@@ -54,7 +55,15 @@ def run_generate_wan(options: argparse.Namespace, console: Console) -> None:
         bar.update(progress.stage, progress.done, progress.total)
 
     with showing_faces(output):
-        plan, latents, drafts, more = sample_best(options, plan, judge, output, console, show)
+        plan, latents, drafts, more = sample_best(
+            options,
+            (plan, plan),
+            judge,
+            output,
+            console,
+            sample=lambda own: sample_wan(own, show),
+            best_of=best_of_wan,
+        )
     notes += more
     family = plan.model.family
     seed = plan.request.seed

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 from ..media import read_photo, read_sound, resample
 from ..media.video_file import AAC_RATE
+from ..pipelines import Character
 from ..pipelines.humo_request import HumoRequest
 from ..pipelines.speak import SpeakProgress, speak
 from ..pipelines.wan_request import WanRequest
@@ -41,15 +43,20 @@ NOT_HUMO = {
     "identity_slider": "--identity-slider",
     "identity_window": "--identity-window",
     "region": "--region",
-    "detector": "--detector",
-    "detector_model": "--detector-model",
     "face": "--face",
     "shot_type": "--shot-type",
-    "report": "--report",
-    "best_of": "--best-of",
-    "draft_steps": "--draft-steps",
     "weights": "--weights",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HumoJob:
+    """A clip to make: the request, its sound, its pictures by name, and notes about how files were read."""
+
+    request: HumoRequest
+    sound: AudioClip
+    characters: tuple[Character, ...]
+    notes: tuple[str, ...]
 
 
 def refuse_speech_options(options: argparse.Namespace) -> None:
@@ -123,10 +130,8 @@ def read_speech(
     return resample(spoken.audio, SAMPLE_RATE), spoken.audio, [*notes, *spoken.notes]
 
 
-def read_humo_request(
-    options: argparse.Namespace, progress: SpeakProgress
-) -> tuple[HumoRequest, AudioClip, list[str]]:
-    """The request that the options describe, the sound of the clip, and notes about how files were read.
+def read_humo_request(options: argparse.Namespace, progress: SpeakProgress) -> HumoJob:
+    """The clip that the options describe.
 
     Args: progress: told while words are spoken.
     Raises: as `read_speech`; InputError: a picture that can't be used.
@@ -151,6 +156,8 @@ def read_humo_request(
         rule=options.guidance_rule or "plain",
         interval=parse_interval(options.guidance_interval),
     )
+    people = {name: [own.pixels for given, own in pictures if given == name] for name, _ in pictures}
+    characters = tuple(Character(name=name, photos=tuple(photos)) for name, photos in people.items())
     request = HumoRequest(
         clip=clip,
         speech=heard,
@@ -159,4 +166,4 @@ def read_humo_request(
         voice=options.voice_scale,
         likeness=options.identity_scale,
     )
-    return request, sound, notes
+    return HumoJob(request=request, sound=sound, characters=characters, notes=tuple(notes))

@@ -48,7 +48,7 @@ def add_best_of_options(command: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="first try N seeds from --seed on with few steps, score likeness and lips, then make the best in full; "
-        "CLIP.best_of.json lists every seed and its score (nano, Lynx, and with --recogniser Phantom and Bernini-R)",
+        "CLIP.best_of.json lists every seed and its score (nano, Lynx; with --recogniser Phantom, Bernini-R, HuMo)",
     )
     command.add_argument(
         "--draft-steps",

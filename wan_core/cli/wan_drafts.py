@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
 from ..pipelines.best_of import BestOf
-from ..pipelines.generate import ProgressCallback
-from ..pipelines.wan_best_of import WanDrafts, best_of_wan, draft_plan
-from ..pipelines.wan_generate import sample_wan
+from ..pipelines.wan_best_of import WanBest, WanDrafts, draft_plan
 from ..pipelines.wan_judge import WanJudge
 from ..pipelines.wan_latents import LatentsInfo, latents_to_bytes
 from ..pipelines.wan_plan import WanPlan
@@ -18,37 +18,43 @@ from .clip import LATENTS_SUFFIX, keeping, save_beside
 from .console import Console
 from .drafts import save_drafts, write_drafts
 
+P = TypeVar("P")
+
 
 def sample_best(
     options: argparse.Namespace,
-    plan: WanPlan,
+    plans: tuple[P, WanPlan],
     judge: WanJudge | None,
     output: Path,
     console: Console,
-    show: ProgressCallback,
-) -> tuple[WanPlan, Tensor, BestOf | None, list[str]]:
+    *,
+    sample: Callable[[P], tuple[Tensor, tuple[str, ...]]],
+    best_of: Callable[..., WanBest[P]],
+) -> tuple[P, Tensor, BestOf | None, list[str]]:
     """Sample the clip; with --best-of, of the seed whose draft is the most like its references.
 
     Args:
-        options: of `parser.build_parser`.   plan: of the clip.   judge: of `open_wan_judge`.   output: where it goes.
-        show: told on the way.
+        options: of `parser.build_parser`.   plans: of the clip, and the part of it that every Wan model has.
+        judge: of `open_wan_judge`.   output: where it goes.
+        sample: of a plan, latents and notes.   best_of: `best_of_wan` or `best_of_humo`.
     Returns:
         The plan with the seed that was taken, latents (1, C, F, H, W), the drafts or None, and notes for the user.
     Raises:
         InputError, CheckpointError, WanCoreError: see `sample_wan`; the text says what was kept of the drafts.
     """
+    plan, wan = plans
     if options.best_of is None or judge is None:
-        latents, notes = sample_wan(plan, show)
+        latents, notes = sample(plan)
         return plan, latents, None, list(notes)
     drafts = WanDrafts()
-    steps = len(draft_plan(plan, options.draft_steps).settings.schedule().shown)
+    steps = len(draft_plan(wan, options.draft_steps).settings.schedule().shown)
 
     def keep() -> str:
-        return save_wan_drafts(drafts, plan, steps, output, judge.faces.scale.encoder)
+        return save_wan_drafts(drafts, wan, steps, output, judge.faces.scale.encoder)
 
     with keeping(keep, console):
         bar = console.bar()
-        best = best_of_wan(
+        best = best_of(
             plan,
             options.best_of,
             judge,
@@ -59,7 +65,7 @@ def sample_best(
         console.note(write_drafts(best.found, output, overwrite=options.overwrite))
         if best.latents is not None:
             return best.plan, best.latents, best.found, list(best.notes)
-        latents, notes = sample_wan(best.plan, show)
+        latents, notes = sample(best.plan)
     return best.plan, latents, best.found, list(dict.fromkeys((*best.notes, *notes)))
 
 

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..pipelines import Character
 from ..pipelines.best_of import BestOf
-from ..pipelines.wan_judge import WanJudge, check_judge, open_judge
+from ..pipelines.wan_judge import WanJudge, check_judge, judge_of, named_recogniser, open_judge
 from ..pipelines.wan_plan import WanPlan
 from .faces import read_detector
 from .measure import Judges, plan_report, write_report
@@ -29,6 +30,23 @@ def open_wan_judge(options: argparse.Namespace, plan: WanPlan, output: Path) -> 
     if options.report:
         plan_report(output, overwrite=options.overwrite)
     return open_judge(plan, options.recogniser, read_detector(options), wanted_by)
+
+
+def open_reference_judge(
+    options: argparse.Namespace, characters: tuple[Character, ...], model: str, output: Path
+) -> WanJudge | None:
+    """As `open_wan_judge`, for a model whose references are pictures outside of its plan (HuMo).
+
+    Args: characters: the pictures by name.   model: its name, for errors.
+    Raises: as `open_wan_judge`.
+    """
+    if not options.report and options.best_of is None:
+        return None
+    wanted_by = "--best-of" if options.best_of is not None else "--report"
+    path = named_recogniser(options.recogniser, model, wanted_by)
+    if options.report:
+        plan_report(output, overwrite=options.overwrite)
+    return judge_of(characters, path, read_detector(options), wanted_by)
 
 
 def write_wan_report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -55,6 +55,15 @@ class HumoInputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HumoEncoded:
+    """What the transformer is given beside the noise: `HumoInputs`, contexts of both prompts, notes for the user."""
+
+    inputs: HumoInputs
+    contexts: tuple[Tensor, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HumoResult:
     """A finished clip.
 
@@ -103,16 +112,39 @@ def sample_humo(plan: HumoPlan, progress: ProgressCallback | None = None) -> tup
     Returns: clean latents (1, C, F, H, W) float32 on the CPU, and notes for the user.
     Raises: CheckpointError: a part can not be loaded.   WanCoreError: values that are not finite.
     """
+    encoded = encode_humo(plan, progress)
+    (latents,) = sample_humo_seeds(plan, encoded, [plan.wan.request.seed], progress)
+    return latents, encoded.notes
+
+
+def encode_humo(plan: HumoPlan, progress: ProgressCallback | None = None) -> HumoEncoded:
+    """Encode everything that does not depend on the noise.
+
+    Raises: CheckpointError: a part can not be loaded.
+    """
     report = progress or _ignore
-    wan = plan.wan
-    settings, options = wan.settings, wan.options
     report(Progress(stage="encode", done=0, total=3))
     windows = encode_speech(plan)
     report(Progress(stage="encode", done=1, total=3))
-    contexts, notes = encode_prompts(wan)
+    contexts, notes = encode_prompts(plan.wan)
     report(Progress(stage="encode", done=2, total=3))
     inputs = encode_references(plan, windows)
     report(Progress(stage="encode", done=3, total=3))
+    return HumoEncoded(inputs=inputs, contexts=contexts, notes=notes)
+
+
+def sample_humo_seeds(
+    plan: HumoPlan, encoded: HumoEncoded, seeds: Sequence[int], progress: ProgressCallback | None = None
+) -> Iterator[Tensor]:
+    """Sample one clip after another with a transformer that is loaded once.
+
+    Args: encoded: of `encode_humo` for this plan.   seeds: of the noise; the one of the request is not looked at.
+    Yields: clean latents (1, C, F, H, W) float32 on the CPU.
+    Raises: CheckpointError: a part can not be loaded.   WanCoreError: values that are not finite.
+    """
+    report = progress or _ignore
+    wan, inputs = plan.wan, encoded.inputs
+    settings, options = wan.settings, wan.options
 
     def make_references(model: WanModel) -> dict[str, ReferenceSet]:
         return reference_sets(model, inputs, plan.windows, options.device, options.work_dtype)
@@ -120,7 +152,7 @@ def sample_humo(plan: HumoPlan, progress: ProgressCallback | None = None) -> tup
     transformers = WanTransformers(
         wan.model.transformers,
         None,
-        WanConditioning(contexts=contexts, make_references=make_references),
+        WanConditioning(contexts=encoded.contexts, make_references=make_references),
         device=options.device,
         dtype=options.work_dtype,
         resident=wan.memory.resident,
@@ -135,27 +167,29 @@ def sample_humo(plan: HumoPlan, progress: ProgressCallback | None = None) -> tup
         rule=guidance_rule(wan.request),
     )
     shape = wan.latent_shape
-    noise = draw_noise((*shape[:2], shape[2] + plan.slots, *shape[3:]), make_generator(wan.request.seed))
     # The places of references are drawn too, as in the official code; 1.7B has clean ones there at every step.
     slots = plan.slots if plan.has_channels else 0
-    noise = noise[:, :, : shape[2] + slots].to(options.device)
 
     def on_step(info: StepInfo) -> None:
         clip = AVLatents(info.denoised.video[:, :, : shape[2]])
         report(Progress(stage="sample", done=info.index + 1, total=info.total, denoised=clip))
 
-    result = sample(
-        WindowedDenoiser(transformers.denoiser(), plan.windows, slots),
-        AVLatents(noise),
-        AVSigmas(schedule.sigmas),
-        chain,
-        solver=schedule.solver,
-        model_timesteps=AVSigmas(schedule.timesteps),
-        callback=on_step,
-        guard=NumberGuard(model=transformers.network, safe=options.safe),
-    )
+    denoiser = transformers.denoiser()
+    for seed in seeds:
+        noise = draw_noise((*shape[:2], shape[2] + plan.slots, *shape[3:]), make_generator(seed))
+        result = sample(
+            WindowedDenoiser(denoiser, plan.windows, slots),
+            AVLatents(noise[:, :, : shape[2] + slots].to(options.device)),
+            AVSigmas(schedule.sigmas),
+            chain,
+            solver=schedule.solver,
+            model_timesteps=AVSigmas(schedule.timesteps),
+            callback=on_step,
+            guard=NumberGuard(model=transformers.network, safe=options.safe),
+        )
+        yield result.video[:, :, : shape[2]].float().cpu()
+    del denoiser
     transformers.free("low")
-    return result.video[:, :, : shape[2]].float().cpu(), notes
 
 
 @torch.no_grad()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..report import Measurements
+from ..types import AudioClip
 from .best_of import BestOf, Draft, seeds_from, try_seeds
 from .generate import ProgressCallback
 from .likeness import frames_of, report_on
@@ -16,6 +18,7 @@ from .wan_generate import decode_latents, encode_wan, sample_seeds
 from .wan_judge import WanJudge
 from .wan_plan import WanPlan, plan_strengths
 
+P = TypeVar("P")
 WAN_DRAFT_STEPS = 10
 """Steps of a draft: with fewer, Wan's solver leaves faces too soft to compare. Reasoned, not tuned."""
 
@@ -33,8 +36,8 @@ class WanDrafts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class WanBest:
-    """The outcome.
+class WanBest(Generic[P]):
+    """The outcome, of a `WanPlan` or a `HumoPlan`.
 
     Attributes:
         plan: as given, with the best seed.   found: every draft with its score.
@@ -42,7 +45,7 @@ class WanBest:
         notes: sentences for the user.
     """
 
-    plan: WanPlan
+    plan: P
     found: BestOf
     latents: Tensor | None
     notes: tuple[str, ...]
@@ -57,7 +60,7 @@ def best_of_wan(
     drafts: WanDrafts | None = None,
     progress: ProgressCallback | None = None,
     done: Callable[[int, int], None] | None = None,
-) -> WanBest:
+) -> WanBest[WanPlan]:
     """Try seeds from the plan's own on and find the one whose people are most like their references.
 
     Drafts have the size and length of the clip: noise of another size is another clip, and Wan was not trained on
@@ -80,25 +83,15 @@ def best_of_wan(
     quick = draft_plan(plan, steps)
     is_final = quick.settings == plan.settings
 
-    def tell(number: int) -> None:
-        if done is not None:
-            done(number, 2 * count)
-
     encoded = encode_wan(quick, progress)
-    for number, latents in enumerate(sample_seeds(quick, encoded, seeds, progress), start=1):
-        kept.latents[seeds[number - 1]] = latents
-        tell(number)
-
-    def make(seed: int, few: int) -> Measurements:
-        return _measure(quick, kept.latents[seed], judge, progress)
-
-    found = try_seeds(
+    found = run_drafts(
         seeds,
         len(quick.settings.schedule().shown),
-        make,
-        lambda number, total: tell(total + number),
-        keep=kept.scored.append,
-        compared_by=judge.faces.scale.encoder,
+        sample_seeds(quick, encoded, seeds, progress),
+        lambda latents: measure_draft(quick, latents, judge, progress=progress),
+        kept,
+        judge,
+        done,
     )
     best = found.best.seed
     return WanBest(
@@ -106,6 +99,43 @@ def best_of_wan(
         found=found,
         latents=kept.latents[best] if is_final and not _shares_draws(plan) else None,
         notes=(*encoded.notes, *judge.notes),
+    )
+
+
+def run_drafts(
+    seeds: Sequence[int],
+    steps: int,
+    sampled: Iterable[Tensor],
+    measure: Callable[[Tensor], Measurements],
+    kept: WanDrafts,
+    judge: WanJudge,
+    done: Callable[[int, int], None] | None,
+) -> BestOf:
+    """Sample all drafts, then score them one after another.
+
+    Args:
+        seeds: of the drafts.   steps: of each.   sampled: latents, one for each seed.   measure: decodes and measures.
+        kept: filled on the way.   judge: what compares.   done: see `best_of_wan`.
+    """
+
+    def tell(number: int) -> None:
+        if done is not None:
+            done(number, 2 * len(seeds))
+
+    for number, (seed, latents) in enumerate(zip(seeds, sampled, strict=True), start=1):
+        kept.latents[seed] = latents
+        tell(number)
+
+    def make(seed: int, _steps: int) -> Measurements:
+        return measure(kept.latents[seed])
+
+    return try_seeds(
+        seeds,
+        steps,
+        make,
+        lambda number, total: tell(total + number),
+        keep=kept.scored.append,
+        compared_by=judge.faces.scale.encoder,
     )
 
 
@@ -128,9 +158,17 @@ def _shares_draws(plan: WanPlan) -> bool:
     return plan.model.adapter is not None and plan.model.adapter.config.has_reference
 
 
-def _measure(
-    plan: WanPlan, latents: Tensor, judge: WanJudge, progress: ProgressCallback | None
+def measure_draft(
+    plan: WanPlan,
+    latents: Tensor,
+    judge: WanJudge,
+    audio: AudioClip | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Measurements:
+    """Decode a draft and measure it as its report would.
+
+    Args: plan: of the draft.   latents: (1, C, F, H, W).   audio: of the clip, mono 16 kHz, for the lips.
+    """
     chunks = decode_latents(
         latents,
         plan.model.vae,
@@ -141,4 +179,4 @@ def _measure(
     )
     frames = torch.cat([frames_of(chunk) for chunk in chunks])
     fps = plan.model.family.fps
-    return report_on(frames, fps, people=judge.people, recogniser=judge.faces).measurements
+    return report_on(frames, fps, audio, people=judge.people, recogniser=judge.faces).measurements

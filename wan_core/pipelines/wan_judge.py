@@ -50,9 +50,17 @@ def check_judge(plan: WanPlan, recogniser: Path | None, wanted_by: str) -> Path:
         )
     if adapter is not None:
         return adapter.recogniser
+    return named_recogniser(recogniser, name, wanted_by)
+
+
+def named_recogniser(recogniser: Path | None, model: str, wanted_by: str) -> Path:
+    """The file of a recogniser for a model that brings none.
+
+    Raises: InputError: none was named.
+    """
     if recogniser is None:
         raise InputError(
-            f"{wanted_by}: expected a recogniser for {name}, which brings none, got none. Name facexlib's ArcFace "
+            f"{wanted_by}: expected a recogniser for {model}, which brings none, got none. Name facexlib's ArcFace "
             "with --recogniser FILE, or leave it out."
         )
     return recogniser
@@ -76,24 +84,44 @@ def open_judge(
         InputError: see `check_judge`, or no reference shows a face.   CheckpointError: weights missing or damaged.
     """
     path = check_judge(plan, recogniser, wanted_by)
-    adapter = plan.model.adapter
-    chosen = (detector or Detector()) if adapter is None else adapter.detector
-    faces = ArcFaceFaces(load_arcface(path), open_landmarks(chosen))
+    adapter, characters = plan.model.adapter, plan.request.characters
+    if adapter is None:
+        return judge_of(characters, path, detector or Detector(), wanted_by)
+    return judge_of(characters, path, adapter.detector, wanted_by, needs_all=True)
+
+
+def judge_of(
+    characters: Sequence[Character],
+    recogniser: Path,
+    detector: Detector,
+    wanted_by: str,
+    *,
+    needs_all: bool = False,
+) -> WanJudge:
+    """Load what compares, and look for a face in every reference.
+
+    Args:
+        characters: references.   recogniser: ArcFace's file.   detector: finds faces.   wanted_by: for the errors.
+        needs_all: a reference without a face is an error, not left out with a note.
+    Raises:
+        InputError: no reference shows a face.   CheckpointError: weights missing or damaged.
+    """
+    faces = ArcFaceFaces(load_arcface(recogniser), open_landmarks(detector))
     people: dict[str, PersonReference] = {}
     notes: list[str] = []
-    for own in plan.request.characters:
+    for own in characters:
         try:
-            person = _person(own, chosen, faces)
+            person = _person(own, detector, faces)
         except (FaceError, InputError) as error:
-            if adapter is not None:
+            if needs_all:
                 raise
             notes.append(f"{own.name} is not compared: {error}")
         else:
             people[own.name] = person
     if not people:
         raise InputError(
-            f"{wanted_by}: expected a reference that shows a face, got none in {_names(plan.request.characters)}. "
-            "Leave it out, or give a photo of a face."
+            f"{wanted_by}: expected a reference that shows a face, got none in "
+            f"{', '.join(own.name for own in characters) or 'no reference'}. Leave it out, or give a photo of a face."
         )
     return WanJudge(faces=faces, people=people, notes=tuple(notes))
 
@@ -116,7 +144,3 @@ def _person(own: Character, detector: Detector, faces: ArcFaceFaces) -> PersonRe
     number = own.face if isinstance(own.face, int) else None
     found = choose_video_faces(frames, detector, number, _VIDEO_FRAMES)
     return PersonReference(photos=tuple(torch.from_numpy(frame) for frame in found.pictures), face=own.face)
-
-
-def _names(characters: Sequence[Character]) -> str:
-    return ", ".join(own.name for own in characters)

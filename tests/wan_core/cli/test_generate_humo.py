@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 from humo_release import write_humo
+from lynx_release import write_lynx
 from PIL import Image
 from reference_files import write_voice
+from skimage import data
 from tiny_speech import write_speech_model
 
 from wan_core.cli import main
@@ -131,3 +133,45 @@ def test_words_are_spoken_first(
         assert float((sound.duration or 0) * (sound.time_base or 0)) == pytest.approx(
             told["frames"] / 25, abs=0.03
         )
+
+
+def test_best_seed_and_report(
+    paths: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lynx = write_lynx(tmp_path / "lynx")
+    photo = tmp_path / "me.png"
+    Image.fromarray(data.astronaut()[:320]).save(photo)
+    out = tmp_path / "clip.mp4"
+    more = [
+        "--reference",
+        f"character1={photo}",
+        "--best-of",
+        "2",
+        "--draft-steps",
+        "1",
+        "--seed",
+        "5",
+        "--report",
+    ]
+    judge = [
+        "--recogniser",
+        str(lynx.recogniser),
+        "--detector",
+        "scrfd",
+        "--detector-model",
+        str(lynx.detector),
+    ]
+    assert (
+        main(
+            [*arguments(paths, out, *spoken(paths), *more, *judge, "--steps", "2", "--frames", "5"), "--json"]
+        )
+        == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    report = json.loads((tmp_path / "clip.report.json").read_text())
+    table = json.loads((tmp_path / "clip.best_of.json").read_text())
+    assert told["best_of"] == report["best_of"] == table
+    assert {draft["seed"] for draft in table["drafts"]} == {5, 6} and told["seed"] == table["seed"]
+    assert set(report["characters"]) >= {"character1"} and report["sound_seconds"] is not None
+    assert main(arguments(paths, tmp_path / "b.mp4", *spoken(paths), *more[:-1])) == 2
+    assert "--best-of: expected a recogniser for HuMo-1.7B, which brings none" in capsys.readouterr().err

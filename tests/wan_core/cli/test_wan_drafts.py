@@ -19,6 +19,8 @@ from wan_core.cli.wan_report import open_wan_judge
 from wan_core.errors import InputError, OutputError
 from wan_core.media import read_video
 from wan_core.pipelines.generate import Progress
+from wan_core.pipelines.wan_best_of import best_of_wan
+from wan_core.pipelines.wan_generate import sample_wan
 from wan_core.pipelines.wan_latents import read_latents
 from wan_core.pipelines.wan_plan import plan_wan
 from wan_core.pipelines.wan_request import WanRequest
@@ -85,7 +87,15 @@ def test_drafts_are_kept_when_the_clip_fails(
 
     expected = kind if kind is not RuntimeError else OutputError
     with pytest.raises(expected) as raised:
-        sample_best(options, plan, judge, output, Console(io.StringIO(), errors), fail)
+        sample_best(
+            options,
+            (plan, plan),
+            judge,
+            output,
+            Console(io.StringIO(), errors),
+            sample=lambda own: sample_wan(own, fail),
+            best_of=best_of_wan,
+        )
     said = errors.getvalue() if kind is KeyboardInterrupt else str(raised.value)
     written = json.loads((tmp_path / "me.best_of.json").read_text())
     assert [draft["seed"] for draft in written["drafts"]] == [5, 6] and "ArcFace" in written["compared_by"]
