@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -14,8 +15,9 @@ from ..checkpoints.clip_image import load_clip_image
 from ..checkpoints.load import load_text_encoder
 from ..errors import CheckpointMismatchError
 from ..identity.lynx_prepare import REFERENCE_PROMPT
+from ..sampling.experts import ExpertRule
 from ..sampling.guard import NumberGuard
-from ..sampling.loop import StepInfo, sample
+from ..sampling.loop import StepInfo, step_through
 from ..sampling.noise import draw_noise, make_generator
 from ..sampling.sigmas import AVSigmas
 from ..text.umt5_encoder import UMT5TextEncoder
@@ -112,30 +114,38 @@ def encode_wan(plan: WanPlan, progress: ProgressCallback | None = None) -> WanEn
 def sample_seeds(
     plan: WanPlan, encoded: WanEncoded, seeds: Sequence[int], progress: ProgressCallback | None = None
 ) -> Iterator[Tensor]:
-    """Sample one clip after another with transformers that are loaded once; two experts take turns in every clip.
+    """Sample one clip after another with transformers that are loaded once.
+
+    Where there are two experts, all clips walk with the first one before the second is loaded.
 
     Args: encoded: of `encode_wan` for this plan.   seeds: of the noise; the one of the request is not looked at.
     Yields: clean latents (1, C, F, H, W) float32 on the CPU, as the codec wants them.
     Raises: CheckpointError: a part can not be loaded.   WanCoreError: values that are not finite.
     """
-    report = progress or _ignore
-    settings, options, conditioning = plan.settings, plan.options, encoded.conditioning
+    options = plan.options
     transformers = WanTransformers(
         plan.model.transformers,
-        settings.family.boundary,
-        conditioning,
+        plan.settings.family.boundary,
+        encoded.conditioning,
         device=options.device,
         dtype=options.work_dtype,
         resident=plan.memory.resident,
         safe=options.safe,
     )
-    schedule = settings.schedule()
+    yield from _walk(plan, transformers, encoded.conditioning.first_frame, seeds, progress or _ignore)
+    transformers.free("low")
+
+
+def _walk(
+    plan: WanPlan,
+    transformers: WanTransformers,
+    first_frame: Tensor | None,
+    seeds: Sequence[int],
+    report: ProgressCallback,
+) -> Iterator[Tensor]:
+    """The runs of `sample_seeds`; it lets go of the transformers when it ends."""
+    schedule = plan.settings.schedule()
     is_guided = has_guidance(plan.recipe, schedule.shown)
-
-    def on_step(info: StepInfo) -> None:
-        done = Progress(stage="sample", done=info.index + 1, total=info.total, denoised=info.denoised)
-        report(done)
-
     chain = recipe_chain(
         plan.recipe,
         schedule.shown,
@@ -143,22 +153,38 @@ def sample_seeds(
         window=guidance_window(plan.request) if is_guided else None,
         rule=guidance_rule(plan.request) if is_guided else None,
     )
+
+    def on_step(info: StepInfo) -> None:
+        done = Progress(stage="sample", done=info.index + 1, total=info.total, denoised=info.denoised)
+        report(done)
+
     denoiser = transformers.denoiser()
-    for seed in seeds:
-        result = sample(
+    runs = [
+        step_through(
             denoiser,
-            AVLatents(draw_noise(plan.latent_shape, make_generator(seed)).to(options.device)),
+            AVLatents(draw_noise(plan.latent_shape, make_generator(seed)).to(plan.options.device)),
             AVSigmas(schedule.sigmas),
             chain,
             solver=schedule.solver,
             model_timesteps=AVSigmas(schedule.timesteps),
-            first_frame=conditioning.first_frame,
+            first_frame=first_frame,
             callback=on_step,
-            guard=NumberGuard(model=transformers.network, safe=options.safe),
+            guard=NumberGuard(model=transformers.network, safe=plan.options.safe),
         )
-        yield result.video.float().cpu()
-    del denoiser
-    transformers.free("low")
+        for seed in seeds
+    ]
+    boundary, early = plan.settings.family.boundary, 0
+    if boundary is not None:
+        rule = ExpertRule(boundary=boundary)
+        early = sum(rule.expert_at(timestep) == "high" for timestep in schedule.shown)
+    reached = [next(run) for run in runs]
+    for number, run in enumerate(runs):
+        for latents in islice(run, early):
+            reached[number] = latents
+    for number, run in enumerate(runs):
+        for latents in run:
+            reached[number] = latents
+        yield reached[number].video.float().cpu()
 
 
 @torch.no_grad()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -20,7 +21,7 @@ from .solvers import Euler, Solver
 from .track import Track
 from .walk import BadNumberError, Walk, check_latents, keep_first
 
-__all__ = ["AVTimesteps", "Denoiser", "StepInfo", "sample"]
+__all__ = ["AVTimesteps", "Denoiser", "StepInfo", "sample", "step_through"]
 
 C = TypeVar("C")
 
@@ -47,7 +48,6 @@ class StepInfo:
     repaired: str | None = None
 
 
-@torch.no_grad()
 def sample(
     denoiser: Denoiser[C],
     noise: AVLatents,
@@ -85,6 +85,39 @@ def sample(
         NonFiniteError: a step gave NaN or infinity, in float32 too where that was tried; it carries what was made until
             then.
     """
+    run = step_through(
+        denoiser,
+        noise,
+        sigmas,
+        chain,
+        solver=solver,
+        model_timesteps=model_timesteps,
+        first_frame=first_frame,
+        guard=guard,
+        callback=callback,
+    )
+    return deque(run, maxlen=1).pop()
+
+
+@torch.no_grad()
+def step_through(
+    denoiser: Denoiser[C],
+    noise: AVLatents,
+    sigmas: AVSigmas,
+    chain: GuidanceChain[C],
+    *,
+    solver: Solver | None = None,
+    model_timesteps: AVSigmas | None = None,
+    first_frame: Tensor | None = None,
+    guard: NumberGuard | None = None,
+    callback: Callable[[StepInfo], None] | None = None,
+) -> Iterator[AVLatents]:
+    """As `sample`, a step each time that it is asked, so that several runs can take turns with one model.
+
+    Args: as `sample`.
+    Yields: latents before the first step, then after each.
+    Raises: as `sample`, when it is first asked or at the step.
+    """
     _check_inputs(noise, sigmas, first_frame)
     solver = solver or Euler()
     shown = (None, None) if model_timesteps is None else model_timesteps
@@ -94,6 +127,7 @@ def sample(
     total = len(sigmas.video) - 1
     latents = AVLatents(keep_first(noise.video, first_frame), noise.audio)
     denoised: AVLatents | None = None
+    yield latents
     for index in range(total):
         before, repaired = latents, None
         backup = walk.copy()
@@ -118,7 +152,7 @@ def sample(
             callback(
                 StepInfo(index, total, walk.sigmas(index), walk.moving(index), latents, denoised, repaired)
             )
-    return latents
+        yield latents
 
 
 def _step_in_float32(

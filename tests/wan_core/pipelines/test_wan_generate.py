@@ -17,7 +17,7 @@ from wan_core.checkpoints.clip_image import load_clip_image
 from wan_core.errors import WanCoreError
 from wan_core.pipelines.generate import Progress
 from wan_core.pipelines.wan_files import WanFiles, find_model
-from wan_core.pipelines.wan_generate import TEXT_DTYPE, sample_wan
+from wan_core.pipelines.wan_generate import TEXT_DTYPE, encode_wan, sample_seeds, sample_wan
 from wan_core.pipelines.wan_plan import WanOptions, WanPlan, plan_wan
 from wan_core.pipelines.wan_request import WanRequest
 from wan_core.pipelines.wan_transformer import WanTransformers
@@ -118,6 +118,23 @@ def test_only_one_expert_is_in_memory(releases: dict[str, Path], monkeypatch: py
     monkeypatch.setattr(WanTransformers, "load", watched)
     sample_wan(make_plan("t2v_a14b", releases["t2v_a14b"]))
     assert alive == [("high", False), ("low", False)]
+
+
+def test_experts_are_loaded_once_for_all_seeds(
+    releases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan("t2v_a14b", releases["t2v_a14b"])
+    loaded: list[str] = []
+    load = WanTransformers.load
+
+    def watched(self: WanTransformers, expert: str) -> object:
+        loaded.append(expert)
+        return load(self, expert)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(WanTransformers, "load", watched)
+    found = list(sample_seeds(plan, encode_wan(plan), [SEED + 1, SEED]))
+    assert loaded == ["high", "low"]
+    assert torch.equal(found[1], sample_wan(plan)[0]) and not torch.equal(found[0], found[1])
 
 
 def test_lora_for_one_expert_or_both(releases: dict[str, Path], tmp_path: Path) -> None:
