@@ -15,7 +15,7 @@ from ..media import read_video
 from ..media.video_frames import VIDEO_SUFFIXES
 from ..pipelines import Character
 from ..pipelines.memory import file_bytes
-from ..pipelines.memory_plan import GB
+from ..pipelines.memory_phases import GB
 from ..pipelines.wan_methods import BERNINI
 from ..pipelines.wan_plan import WanPlan
 from .arguments import parse_face, parse_named_files

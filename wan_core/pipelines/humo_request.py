@@ -18,7 +18,8 @@ from ..types import AudioClip
 from ..voice.whisper import FRAME_SAMPLES, LONGEST_SECONDS, SAMPLE_RATE
 from .humo_windows import Window, plan_windows
 from .memory import file_bytes
-from .memory_plan import MemoryPlan, Phase, plan_memory
+from .memory_phases import MemoryPlan, Phase
+from .memory_plan import plan_memory
 from .wan_family import HUMO as HUMO_FAMILY
 from .wan_family import SPEECH_FAMILIES, WanFamily
 from .wan_files import FoundModel, WanFiles, complete, find_model

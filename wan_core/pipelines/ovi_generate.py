@@ -19,7 +19,7 @@ from ..sampling.sigmas import AVSigmas
 from ..text.umt5_encoder import UMT5TextEncoder
 from ..types import AudioClip, AVLatents, TokenStream
 from .generate import Progress, ProgressCallback
-from .memory_plan import MemoryPlan
+from .memory_phases import MemoryPlan
 from .ovi_family import AUDIO_CHANNELS, FPS, LATENT_CHANNELS, STRIDE
 from .ovi_files import FoundOvi, OviFiles, find_ovi
 from .ovi_memory import plan_ovi_memory

@@ -7,13 +7,9 @@ import math
 import torch
 
 from ..checkpoints.source import open_source
-from ..checkpoints.text_umt5 import open_text_source
-from ..errors import InputError
 from ..vae.tiling import Tiling
 from .memory import (
-    OVERHEAD,
     TEXT_ACTIVATIONS,
-    WeightBytes,
     codec_bytes,
     context_bytes,
     copy_bytes,
@@ -23,7 +19,7 @@ from .memory import (
     transformer_bytes,
     unpack_bytes,
 )
-from .memory_plan import GB, TILES, MemoryPlan, Phase
+from .memory_phases import MemoryPlan, Phase, Room, place_blocks, place_codec, place_text
 from .ovi_family import LATENT_SAMPLES, SAMPLE_RATE, STRIDE
 from .ovi_files import FoundOvi
 from .ovi_request import OviSettings
@@ -54,85 +50,43 @@ def plan_ovi_memory(
         limit: bytes that may be used; None for what is free on a GPU, without limit on the processor.
     Raises: InputError: it can not fit; the text has the numbers.   CheckpointError: a file can not be read.
     """
-    is_cuda = torch.device(device).type == "cuda"
-    if limit is None and is_cuda:
-        limit = int(torch.cuda.mem_get_info(torch.device(device))[0])
-    base = OVERHEAD if is_cuda else 0
-    text, text_device = _text(found, device, limit, base)
-    codec, tiling = _codec(found, settings, limit, base, encodes=encodes)
-    transformer, resident = _transformer(found, settings, (device, dtype), limit, base)
+    room = Room.on(device, limit, found.family.name)
+    text, text_device = place_text(room, found.text_encoder, 3 * TEXT_ACTIVATIONS // 2)
+    codec, tiling = _plan_codec(room, found, settings, encodes=encodes)
+    work = room.base + _work_bytes(found, settings, dtype)
+    copies = copy_bytes(found.header, found.detected.names, device, dtype)
+    weights = transformer_bytes(found.header, found.detected.names, dtype)
+    towers, resident = place_blocks(room, "both towers", "pairs of blocks", weights, copies, work)
     sound = Phase(
         "sound decode",
         sum(
             file_bytes(open_source(path, "audio").header, torch.float32)
             for path in (found.audio_vae, found.vocoder)
         ),
-        base + _VOCODER_BYTES * LATENT_SAMPLES * settings.audio_length,
+        room.base + _VOCODER_BYTES * LATENT_SAMPLES * settings.audio_length,
     )
-    _check(sound, limit, found, "Ask for fewer frames.")
+    room.check(sound, "Ask for fewer frames.")
     return MemoryPlan(
         device=device,
-        limit=limit,
-        phases=(text, *codec[:-1], transformer, sound, codec[-1]),
+        limit=room.limit,
+        phases=(text, *codec[:-1], towers, sound, codec[-1]),
         resident=resident,
         tiling=tiling,
         text_device=text_device,
     )
 
 
-def _text(found: FoundOvi, device: str, limit: int | None, base: int) -> tuple[Phase, str]:
-    header = open_text_source(found.text_encoder).header
-    weights = file_bytes(header, torch.bfloat16)
-    work = 3 * TEXT_ACTIVATIONS // 2 + unpack_bytes(header, torch.bfloat16) + base
-    if limit is None or weights + work <= limit:
-        return Phase("text encoder", weights, work), device
-    note = f"{weights / GB:.2f} GB do not fit; it works in main memory, on the processor"
-    return Phase("text encoder", 0, 0, note), "cpu"
-
-
-def _codec(
-    found: FoundOvi, settings: OviSettings, limit: int | None, base: int, *, encodes: bool
+def _plan_codec(
+    room: Room, found: FoundOvi, settings: OviSettings, *, encodes: bool
 ) -> tuple[tuple[Phase, ...], Tiling | None]:
     weights = file_bytes(open_source(found.vae, "vae").header, torch.float32)
 
-    def phases(tile: int | None) -> tuple[Phase, ...]:
-        note = "" if tile is None else f"in tiles of {tile} pixels"
-        works = [base + codec_bytes(TI2V, settings.size, tile, encodes=way) for way in (True, False)]
+    def phases(tile: int | None, note: str) -> tuple[Phase, ...]:
+        works = [room.base + codec_bytes(TI2V, settings.size, tile, encodes=way) for way in (True, False)]
         parts = (Phase("VAE encode", weights, works[0], note), Phase("VAE decode", weights, works[1], note))
         return parts if encodes else parts[1:]
 
-    for tile in (None, *TILES):
-        parts = phases(tile)
-        if limit is None or all(part.total <= limit for part in parts):
-            return parts, None if tile is None else Tiling(size=tile)
-    parts = phases(TILES[-1])
-    _check(max(parts, key=lambda part: part.total), limit, found, "Ask for a smaller size.")
-    return parts, Tiling(size=TILES[-1])
-
-
-def _transformer(
-    found: FoundOvi, settings: OviSettings, place: tuple[str, torch.dtype], limit: int | None, base: int
-) -> tuple[Phase, int | None]:
-    device, dtype = place
-    weights = transformer_bytes(found.header, found.detected.names, dtype)
-    work = base + _work_bytes(found, settings, dtype)
-    copies = copy_bytes(found.header, found.detected.names, device, dtype)
-    note = f"{copies / GB:.2f} GB of them are copies for the processor" if copies else ""
-    fastest = Phase("both towers", weights.total + copies, work, note)
-    whole, count = Phase("both towers", weights.total, work), len(weights.blocks)
-    if limit is None or fastest.total <= limit:
-        return fastest, None
-    if whole.total <= limit:
-        return whole, count
-    resident = _resident(weights, limit - work)
-    phase = Phase(
-        "both towers",
-        weights.rest + sum(weights.blocks[:resident]) + 2 * max(weights.blocks),
-        work,
-        f"{resident} of {count} pairs of blocks stay, {count - resident} come from main memory in turn",
-    )
-    _check(phase, limit, found, "Ask for a smaller size or fewer frames.")
-    return phase, resident
+    return place_codec(room, phases)
 
 
 def _work_bytes(found: FoundOvi, settings: OviSettings, dtype: torch.dtype) -> int:
@@ -149,24 +103,3 @@ def _work_bytes(found: FoundOvi, settings: OviSettings, dtype: torch.dtype) -> i
     states = 8 * 4 * (math.prod(cells) * video.in_channels + sounds * audio.in_channels)
     contexts = context_bytes(video, dtype) + context_bytes(audio, dtype)
     return pair + states + contexts + unpack_bytes(found.header, dtype)
-
-
-def _resident(weights: WeightBytes, room: int) -> int:
-    """Pairs of blocks that can stay beside two that visit."""
-    room -= weights.rest + 2 * max(weights.blocks)
-    resident = 0
-    for block in weights.blocks:
-        if room < block:
-            break
-        room -= block
-        resident += 1
-    return resident
-
-
-def _check(phase: Phase, limit: int | None, found: FoundOvi, remedy: str) -> None:
-    if limit is not None and phase.total > limit:
-        raise InputError(
-            f"memory: expected at least {phase.total / GB:.2f} GB for the {phase.name} of {found.family.name} "
-            f"({phase.weights / GB:.2f} GB of weights, {phase.work / GB:.2f} GB of work), got {limit / GB:.2f} GB. "
-            f"{remedy}"
-        )

@@ -10,7 +10,8 @@ from ..dit.config import WanConfig
 from ..errors import InputError
 from ..identity.recipes import Recipe
 from ..identity.strength import StrengthTable, resolve_strength
-from .memory_plan import MemoryPlan, plan_memory
+from .memory_phases import MemoryPlan
+from .memory_plan import plan_memory
 from .wan_family import SPEECH_FAMILIES
 from .wan_files import FoundModel, WanFiles, find_model
 from .wan_guidance import choose_recipe
