@@ -127,7 +127,7 @@ def judge_of(
 
 
 def _person(own: Character, detector: Detector, faces: ArcFaceFaces) -> PersonReference:
-    """Photos of a character, an encoded face, or frames of its first video.
+    """The face of photos of a character, an encoded one, or that of frames of its first video; embedded once.
 
     Raises: InputError: no face in them, or a face that another recogniser has encoded.
     """
@@ -135,12 +135,12 @@ def _person(own: Character, detector: Detector, faces: ArcFaceFaces) -> PersonRe
         check_identity(own.identity, "lynx", faces.model, own.name)
         return PersonReference(known=known_face(own.identity.features.flatten(), own.identity.picture))
     if own.photos or not own.videos:
-        faces.reference(own.photos, own.face)
-        return PersonReference(photos=own.photos, face=own.face)
+        return PersonReference(known=faces.reference(own.photos, own.face))
     frames = (
         TimedFrame(index=number, time=float(number), pixels=frame.numpy())
         for number, frame in enumerate(own.videos[0])
     )
     number = own.face if isinstance(own.face, int) else None
     found = choose_video_faces(frames, detector, number, _VIDEO_FRAMES)
-    return PersonReference(photos=tuple(torch.from_numpy(frame) for frame in found.pictures), face=own.face)
+    used = [torch.from_numpy(frame) for frame in found.pictures]
+    return PersonReference(known=faces.reference(used, own.face))
