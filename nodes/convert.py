@@ -60,6 +60,17 @@ def latents_of(latent: dict[str, Any]) -> AVLatents:
     return host.unnest(latent["samples"])
 
 
+def both_of(latent: dict[str, Any], remedy: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """LATENT -> latents of picture and of sound.
+
+    Raises: InputError: there is no sound; the remedy ends the text.
+    """
+    latents = latents_of(latent)
+    if latents.audio is None:
+        raise InputError(f"latent: expected picture and sound, got the picture alone. {remedy}")
+    return latents.video, latents.audio
+
+
 def given_frames_of(latent: dict[str, Any]) -> torch.Tensor | None:
     """The leading latent frames of a LATENT that its mask keeps, (B, C, K, H, W), or None."""
     if "noise_mask" not in latent:

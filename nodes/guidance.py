@@ -45,6 +45,24 @@ def condition_inputs() -> list[io.Input]:
     ]
 
 
+def schedule_inputs(steps: int, shift: float) -> list[io.Input]:
+    """Noise and steps, as the Samplers take them; steps and shift are defaults."""
+    return [
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**64 - 1,
+            control_after_generate=True,
+            tooltip="Noise to start from; the same seed gives the same clip on the same machine.",
+        ),
+        io.Int.Input("steps", default=steps, min=1, max=1000, tooltip="Steps of the picture."),
+        io.Float.Input(
+            "shift", default=shift, min=0.1, max=20.0, step=0.1, tooltip="Above 1 spends more steps on noise."
+        ),
+    ]
+
+
 def single(conditioning: list[Any], what: str) -> tuple[Any, dict[str, Any]]:
     """Context and settings of a CONDITIONING that holds one prompt.
 

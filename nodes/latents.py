@@ -6,11 +6,19 @@ from typing import Any
 
 import torch
 
-from ..wan_core.errors import InputError
 from ..wan_core.types import AudioClip
-from .convert import audio_from_clip, latent_from, latents_of, photos_from_image
+from .convert import audio_from_clip, both_of, latent_from, photos_from_image
 from .host import io
 from .parts import HostAudioCodec, HostVideoCodec, empty_latents, first_frame_latents
+
+
+def clip_outputs() -> list[io.Output]:
+    """Frames, sound and rate, as the Decode nodes give them."""
+    return [
+        io.Image.Output(display_name="images"),
+        io.Audio.Output(display_name="audio"),
+        io.Float.Output(display_name="fps", tooltip="Frames per second, for Create Video."),
+    ]
 
 
 class EmptyLatent(io.ComfyNode):
@@ -62,23 +70,15 @@ class Decode(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="Picture codec, from Load Wan R2V."),
                 io.Vae.Input("audio_vae", tooltip="Sound codec, from Load Wan R2V."),
             ],
-            outputs=[
-                io.Image.Output(display_name="images"),
-                io.Audio.Output(display_name="audio"),
-                io.Float.Output(display_name="fps", tooltip="Frames per second, for Create Video."),
-            ],
+            outputs=clip_outputs(),
         )
 
     @classmethod
     def execute(cls, latent: dict[str, Any], vae: HostVideoCodec, audio_vae: HostAudioCodec) -> io.NodeOutput:
         """Decode both."""
-        latents = latents_of(latent)
-        images = vae.decode(latents.video)[0]
-        if latents.audio is None:
-            raise InputError(
-                "latent: expected picture and sound, got the picture alone. Use core's VAE Decode for it."
-            )
+        video, audio = both_of(latent, "Use core's VAE Decode for it.")
+        images = vae.decode(video)[0]
         samples = round(images.shape[0] / vae.fps * audio_vae.audio_sample_rate)
-        waveform = audio_vae.decode(latents.audio)[0, :samples, 0]
+        waveform = audio_vae.decode(audio)[0, :samples, 0]
         clip = AudioClip(waveform[None], audio_vae.audio_sample_rate)
         return io.NodeOutput(images, audio_from_clip(clip), float(vae.fps))

@@ -11,8 +11,9 @@ from ..wan_core.pipelines.ovi_family import AUDIO_CHANNELS, FPS, GRID, LATENT_CH
 from ..wan_core.pipelines.ovi_generate import fit_sound
 from ..wan_core.types import AudioClip, AVLatents
 from . import host
-from .convert import audio_from_clip, latent_from, latents_of
+from .convert import audio_from_clip, both_of, latent_from
 from .host import io
+from .latents import clip_outputs
 from .parts import HostAudioCodec
 from .wan_vae import HostWanVAE
 
@@ -94,22 +95,14 @@ class OviDecode(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="Wan 2.2 codec, from Load Wan VAE (Wan R2V)."),
                 io.Vae.Input("audio_vae", tooltip="Sound codec, from Load MMAudio Codec."),
             ],
-            outputs=[
-                io.Image.Output(display_name="images"),
-                io.Audio.Output(display_name="audio"),
-                io.Float.Output(display_name="fps", tooltip="Frames per second, for Create Video."),
-            ],
+            outputs=clip_outputs(),
         )
 
     @classmethod
     def execute(cls, latent: dict[str, Any], vae: HostWanVAE, audio_vae: HostAudioCodec) -> io.NodeOutput:
         """Decode both."""
-        latents = latents_of(latent)
-        if latents.audio is None:
-            raise InputError(
-                "latent: expected picture and sound, got the picture alone. Use core's VAE Decode for it."
-            )
-        images = vae.decode(host.raw_latents(latents.video))[0]
-        waveform = audio_vae.decode(latents.audio)[0, :, 0]
+        video, audio = both_of(latent, "Use core's VAE Decode for it.")
+        images = vae.decode(host.raw_latents(video))[0]
+        waveform = audio_vae.decode(audio)[0, :, 0]
         clip = fit_sound(AudioClip(waveform[None], audio_vae.audio_sample_rate), images.shape[0])
         return io.NodeOutput(images, audio_from_clip(clip), float(FPS))

@@ -7,13 +7,13 @@ from typing import Any
 from ..wan_core.errors import InputError
 from ..wan_core.pipelines.ovi_family import DREAMID, OVI_960
 from ..wan_core.pipelines.ovi_transformer import POSITIVE, OviCondition, guidance_chain
-from ..wan_core.pipelines.wan_request import SOLVERS
 from ..wan_core.sampling import AVSigmas, AVTimesteps, StepInfo, av_noise, make_schedule, sample
 from ..wan_core.sampling.guard import NumberGuard
+from ..wan_core.sampling.schedule import SOLVERS
 from ..wan_core.types import AVLatents
 from . import host
-from .convert import given_frames_of, latent_from, latents_of
-from .guidance import single
+from .convert import both_of, given_frames_of, latent_from
+from .guidance import schedule_inputs, single
 from .host import io
 from .sockets import JointStreams
 
@@ -43,23 +43,7 @@ class OviSampler(io.ComfyNode):
                 ),
                 io.Conditioning.Input("negative", tooltip="Negative prompt, from the same node."),
                 io.Latent.Input("latent", tooltip="Size and length, from Empty Ovi Latent."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip="Noise to start from; the same seed gives the same clip on every machine.",
-                ),
-                io.Int.Input("steps", default=OVI_960.steps, min=1, max=1000, tooltip="Sampling steps."),
-                io.Float.Input(
-                    "shift",
-                    default=OVI_960.shift,
-                    min=0.1,
-                    max=20.0,
-                    step=0.1,
-                    tooltip="Above 1 spends more steps on noise.",
-                ),
+                *schedule_inputs(OVI_960.steps, OVI_960.shift),
                 io.Combo.Input("solver", options=list(SOLVERS), tooltip="unipc as the official code."),
                 io.Boolean.Input(
                     "official_guidance",
@@ -104,11 +88,7 @@ class OviSampler(io.ComfyNode):
                 f"positive: expected faces and voices for DreamID-Omni alone, got {got} for {family.name}. Connect "
                 "DreamID References, or leave them out."
             )
-        empty = latents_of(latent)
-        if empty.audio is None:
-            raise InputError(
-                "latent: expected picture and sound, got the picture alone. Use Empty Ovi Latent."
-            )
+        video, audio = both_of(latent, "Use Empty Ovi Latent.")
         device = host.place(model)
         transformer = host.joint_model(model)
         sound = unwanted.get(host.AUDIO_CONTEXT)
@@ -134,7 +114,7 @@ class OviSampler(io.ComfyNode):
         scales = (text_scale, audio_text_scale), (face_scale, voice_scale)
         if official_guidance:
             scales = family.guidance, family.reference_guidance or (0.0, 0.0)
-        noise = av_noise(tuple(empty.video.shape), tuple(empty.audio.shape), seed)
+        noise = av_noise(tuple(video.shape), tuple(audio.shape), seed)
         result = sample(
             denoise,
             AVLatents(noise.video.to(device), noise.audio.to(device)),

@@ -7,13 +7,20 @@ from typing import Any
 
 import torch
 
-from ..wan_core.errors import InputError
 from ..wan_core.sampling import AVTimesteps, StepInfo, av_noise, flow_sigmas, lead_audio, sample
 from ..wan_core.sampling.guard import NumberGuard
 from ..wan_core.types import AVLatents
 from . import host
-from .convert import given_frames_of, latent_from, latents_of
-from .guidance import DEFAULTS, condition_inputs, guidance_inputs, make_chain, references_of, single
+from .convert import both_of, given_frames_of, latent_from
+from .guidance import (
+    DEFAULTS,
+    condition_inputs,
+    guidance_inputs,
+    make_chain,
+    references_of,
+    schedule_inputs,
+    single,
+)
 from .host import io
 from .sockets import References
 
@@ -42,25 +49,7 @@ class Sampler(io.ComfyNode):
                 io.Latent.Input(
                     "latent", tooltip="Size and length, and a first frame if any, from Empty Latent."
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip="Noise to start from; the same seed gives the same clip on every machine.",
-                ),
-                io.Int.Input(
-                    "steps", default=DEFAULTS.steps, min=1, max=1000, tooltip="Steps of the picture."
-                ),
-                io.Float.Input(
-                    "shift",
-                    default=DEFAULTS.shift,
-                    min=0.1,
-                    max=20.0,
-                    step=0.1,
-                    tooltip="Above 1 spends more steps on noise.",
-                ),
+                *schedule_inputs(DEFAULTS.steps, DEFAULTS.shift),
                 io.Int.Input(
                     "audio_lead",
                     default=DEFAULTS.audio_lead,
@@ -94,12 +83,8 @@ class Sampler(io.ComfyNode):
         """Run the loop."""
         device = host.place(model)
         transformer = host.joint_model(model)
-        empty = latents_of(latent)
-        if empty.audio is None:
-            raise InputError(
-                "latent: expected picture and sound, got the picture alone. Use Empty Latent (Wan R2V)."
-            )
-        noise = av_noise(tuple(empty.video.shape), tuple(empty.audio.shape), seed)
+        video, audio = both_of(latent, "Use Empty Latent (Wan R2V).")
+        noise = av_noise(tuple(video.shape), tuple(audio.shape), seed)
         grid = flow_sigmas(steps, shift)
         sigmas = lead_audio(grid, grid, audio_lead)
         report = host.make_callback(model, len(sigmas.video) - 1, preview)

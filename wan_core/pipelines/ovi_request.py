@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
 
 from ..errors import InputError
-from ..sampling.noise import MAX_SEED
 from ..sampling.schedule import Schedule, SolverName, make_schedule
 from .ovi_family import FPS, GRID, OviFamily
 from .request import Character, check_once
-from .wan_request import SOLVERS
+from .request_checks import check_length, check_picture, check_sampling
 
 VoiceSpan = Literal["best", "official"]
 MAX_FRAMES = 961
@@ -56,36 +55,17 @@ class OviRequest:
     voice_span: VoiceSpan = "best"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed <= MAX_SEED:
-            raise InputError(f"seed: expected 0 to {MAX_SEED}, got {self.seed}. Use another seed.")
-        if self.steps is not None and not 1 <= self.steps <= 1000:
-            raise InputError(f"steps: expected 1 to 1000, got {self.steps}. Leave it out for the default.")
-        if self.shift is not None and not 0.0 < self.shift < math.inf:
-            raise InputError(
-                f"shift: expected a positive number, got {self.shift}. Leave it out for the default."
-            )
-        if self.solver is not None and self.solver not in SOLVERS:
-            raise InputError(
-                f"solver: expected one of {', '.join(SOLVERS)}, got {self.solver!r}. Ovi's own is unipc."
-            )
+        check_sampling(self.seed, self.steps, self.shift, self.solver)
+        check_length(self.frames, self.duration)
+        check_picture("first frame", self.first_frame)
         scales = (*(self.guidance or ()), *(self.reference_guidance or ()))
         if not all(math.isfinite(scale) and scale >= 0 for scale in scales):
             raise InputError(
                 f"guidance: expected numbers of 0 or more, got {scales}. Leave them out for the default."
             )
-        if self.frames is not None and self.duration is not None:
-            raise InputError(
-                f"length: expected frames or a duration, got both ({self.frames} and {self.duration:g} s). "
-                "Leave one out."
-            )
         if self.voice_span not in ("best", "official"):
             raise InputError(
                 f"voice span: expected best or official, got {self.voice_span!r}. Choose one of them."
-            )
-        picture = self.first_frame
-        if picture is not None and (picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape):
-            raise InputError(
-                f"first frame: expected (H, W, 3) uint8 RGB, got {tuple(picture.shape)}. Read it with wan_core.media."
             )
         check_once([character.name for character in self.characters])
 
@@ -128,6 +108,16 @@ def resolve_ovi(request: OviRequest, family: OviFamily) -> OviSettings:
     Raises: InputError: frames, size, pictures or characters that do not fit it.
     """
     _check_references(request, family)
+    return _settings(request, family)
+
+
+def usual_settings(family: OviFamily) -> OviSettings:
+    """Settings of a clip of the family's usual size and length, with one person where it takes references."""
+    settings = _settings(OviRequest(), family)
+    return replace(settings, slots=(1,)) if family.takes_references else settings
+
+
+def _settings(request: OviRequest, family: OviFamily) -> OviSettings:
     size = request.size or family.size
     if min(size) < GRID or any(side % GRID for side in size):
         near = "*".join(str(max(1, round(side / GRID)) * GRID) for side in size)

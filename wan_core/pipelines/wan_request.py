@@ -11,16 +11,15 @@ from torch import Tensor
 from ..errors import InputError
 from ..identity.strength import Strength
 from ..sampling.guidance_rules import GuidanceRule, Projected, SigmaWindow, ZeroStar
-from ..sampling.noise import MAX_SEED
 from ..sampling.presets import DISTIL_PRESETS, DistilPreset
 from ..sampling.schedule import Schedule, SolverName, make_schedule
 from .request import Character, check_once
+from .request_checks import check_length, check_picture, check_sampling
 from .wan_family import WanFamily
 from .wan_reference_plan import check_characters, full_prompt
 
 GuidanceName = Literal["plain", "zero-star", "apg"]
 GUIDANCE_RULES: tuple[GuidanceName, ...] = get_args(GuidanceName)
-SOLVERS: tuple[SolverName, ...] = get_args(SolverName)
 #: Name of a preset that means: the first one of the family.
 ANY_DISTIL = "distil"
 MAX_FRAMES = 4001
@@ -71,14 +70,8 @@ class WanRequest:
     reference_guidance: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed <= MAX_SEED:
-            raise InputError(f"seed: expected 0 to {MAX_SEED}, got {self.seed}. Use another seed.")
-        if self.steps is not None and not 1 <= self.steps <= 1000:
-            raise InputError(f"steps: expected 1 to 1000, got {self.steps}. Leave it out for the default.")
-        if self.shift is not None and not 0.0 < self.shift < math.inf:
-            raise InputError(
-                f"shift: expected a positive number, got {self.shift}. Leave it out for the default."
-            )
+        check_sampling(self.seed, self.steps, self.shift, self.solver)
+        check_length(self.frames, self.duration)
         if self.guidance is not None and not all(0.0 <= scale < math.inf for scale in self.guidance):
             raise InputError(
                 f"guidance: expected 0 or more, got {self.guidance}. 1 follows the prompt alone."
@@ -86,10 +79,6 @@ class WanRequest:
         if self.reference_guidance is not None and not 0.0 <= self.reference_guidance < math.inf:
             raise InputError(
                 f"reference guidance: expected 0 or more, got {self.reference_guidance}. Leave it out for the default."
-            )
-        if self.solver is not None and self.solver not in SOLVERS:
-            raise InputError(
-                f"solver: expected one of {', '.join(SOLVERS)}, got {self.solver!r}. Wan's own is unipc."
             )
         if self.rule not in GUIDANCE_RULES:
             raise InputError(
@@ -103,17 +92,9 @@ class WanRequest:
             raise InputError(
                 f"preset: expected it alone, got {self.preset} with steps, shift or solver. Leave one or the other out."
             )
-        if self.frames is not None and self.duration is not None:
-            raise InputError(
-                f"length: expected frames or a duration, got both ({self.frames} and {self.duration:g} s). "
-                "Leave one out."
-            )
         check_once([own.name for own in self.characters])
-        for name, picture in (("first frame", self.first_frame), ("last frame", self.last_frame)):
-            if picture is not None and (picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape):
-                raise InputError(
-                    f"{name}: expected (H, W, 3) uint8 RGB, got {tuple(picture.shape)}. Read it with wan_core.media."
-                )
+        check_picture("first frame", self.first_frame)
+        check_picture("last frame", self.last_frame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor
 
@@ -11,6 +11,7 @@ from .sigmas import TIMESTEPS, flow_sigmas, flow_timesteps, wan_sigmas, wan_time
 from .solvers import DPMPlusPlus2M, Euler, Solver, UniPC
 
 SolverName = Literal["unipc", "dpm++", "euler"]
+SOLVERS: tuple[SolverName, ...] = get_args(SolverName)
 
 
 class Schedule(NamedTuple):
