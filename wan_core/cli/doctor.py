@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from av.codec import Codec
@@ -18,7 +18,13 @@ from ..identity.detectors import detectors_here
 from ..identity.face import find_faces
 from ..media import plan_output
 from ..pipelines import NanoDefaults, load_bundle
+from ..pipelines.memory_phases import MemoryPlan
 from ..pipelines.memory_plan import plan_memory
+from ..pipelines.ovi_files import FoundOvi
+from ..pipelines.ovi_folder import survey_ovi
+from ..pipelines.ovi_memory import plan_ovi_memory
+from ..pipelines.ovi_request import usual_settings
+from ..pipelines.wan_files import FoundModel
 from ..pipelines.wan_folder import survey
 from ..pipelines.wan_plan import WanOptions
 from ..text import ACTIONS, CLOSERS, OPENERS, SCENES
@@ -36,6 +42,7 @@ PACKAGES = (
 )
 OPTIONAL_PACKAGES = ("transformers", "gguf", "insightface", "onnxruntime", "diffusers")
 WELL, ILL = 0, 1
+_Model = TypeVar("_Model", FoundModel, FoundOvi)
 
 
 def run_doctor(options: argparse.Namespace, console: Console) -> int:
@@ -90,33 +97,57 @@ def run_doctor(options: argparse.Namespace, console: Console) -> int:
 
 
 def _plans(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """What it takes to run every Wan model of a folder, at its usual size and length."""
+    """What it takes to run every Wan and joint model of a folder, at its usual size and length."""
     device = parse_device(None)
     limit = None if options.vram is None else parse_bytes(options.vram)
     dtype = WanOptions(device=device).work_dtype if limit is None else torch.bfloat16
-    found: list[dict[str, Any]] = []
-    for each in survey(options.models):
-        lines = [f"{each.name} in {each.path}"]
-        resident: int | None = None
-        fits = each.model is not None
-        if each.model is None:
-            lines.append(f"  missing: {', '.join(each.missing)}")
-        else:
-            family = each.model.family
-            try:
-                plan = plan_memory(
-                    each.model, family.size, family.frames, device=device, dtype=dtype, limit=limit
-                )
-                size = f"{family.size[0]}*{family.size[1]}, {family.frames} frames"
-                resident = plan.resident
-                lines += [f"  {line}" for line in [f"at {size}:", *plan.lines()]]
-            except WanCoreError as error:
-                fits = False
-                lines.append(f"  {error}")
-        found.append(
-            {"name": each.name, "path": str(each.path), "fits": fits, "resident": resident, "lines": lines}
-        )
+
+    def plan_wan(model: FoundModel) -> tuple[str, MemoryPlan]:
+        own = model.family
+        plan = plan_memory(model, own.size, own.frames, device=device, dtype=dtype, limit=limit)
+        return _usual(own.size, own.frames), plan
+
+    def plan_joint(model: FoundOvi) -> tuple[str, MemoryPlan]:
+        own = model.family
+        settings = usual_settings(own)
+        encodes = own.takes_references
+        plan = plan_ovi_memory(model, settings, device=device, dtype=dtype, encodes=encodes, limit=limit)
+        return _usual(settings.size, settings.frames), plan
+
+    found = [
+        _entry(each.name, each.path, each.missing, each.model, plan_wan) for each in survey(options.models)
+    ]
+    found += [
+        _entry(each.name, each.path, each.missing, each.model, plan_joint)
+        for each in survey_ovi(options.models)
+    ]
     return found or [{"name": None, "lines": [f"no Wan model in {options.models}"]}]
+
+
+def _usual(size: tuple[int, int], frames: int) -> str:
+    return f"at {size[0]}*{size[1]}, {frames} frames:"
+
+
+def _entry(
+    name: str,
+    path: Path,
+    missing: Sequence[str],
+    model: _Model | None,
+    plan: Callable[[_Model], tuple[str, MemoryPlan]],
+) -> dict[str, Any]:
+    """A model of the folder: what it lacks, or its plan, or why it does not fit."""
+    lines, resident, fits = [f"{name} in {path}"], None, model is not None
+    if model is None:
+        lines.append(f"  missing: {', '.join(missing)}")
+    else:
+        try:
+            head, memory = plan(model)
+            resident = memory.resident
+            lines += [f"  {line}" for line in [head, *memory.lines()]]
+        except WanCoreError as error:
+            fits = False
+            lines.append(f"  {error}")
+    return {"name": name, "path": str(path), "fits": fits, "resident": resident, "lines": lines}
 
 
 def _abilities() -> list[str]:

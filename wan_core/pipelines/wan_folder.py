@@ -16,7 +16,7 @@ from ..errors import CheckpointError, InputError
 from .wan_family import WanFamily, find_family
 from .wan_files import FoundModel, FoundTransformer
 
-SUFFIXES = (".safetensors", ".gguf", ".pth")
+SUFFIXES = (".safetensors", ".gguf", ".pth", ".pt")
 #: Words by which the two experts of a model tell themselves apart, in file or folder names.
 _PAIRS = (
     ("high_noise", "low_noise"),
@@ -56,10 +56,8 @@ def survey(folder: Path) -> list[FolderModel]:
 
     Raises: InputError: there is no such folder.
     """
-    if not folder.is_dir():
-        raise InputError(f"--models: expected a folder, got none at {folder}. Check the path.")
     parts = _Parts()
-    for path in _weights(folder):
+    for path in weight_files(folder):
         _sort(path, parts)
     return [
         _complete(high, low, parts)
@@ -68,8 +66,13 @@ def survey(folder: Path) -> list[FolderModel]:
     ]
 
 
-def _weights(folder: Path) -> Iterator[Path]:
-    """Files and sharded indices; the shards themselves are left out."""
+def weight_files(folder: Path) -> Iterator[Path]:
+    """Files and sharded indices in a folder and the folders in it; the shards themselves are left out.
+
+    Raises: InputError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--models: expected a folder, got none at {folder}. Check the path.")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     indices = [path for path in files if path.name.endswith(INDEX_SUFFIX)]
     sharded = {(path.parent, path.name.removesuffix(INDEX_SUFFIX)) for path in indices}
@@ -84,12 +87,12 @@ def _sort(path: Path, parts: _Parts) -> None:
     """Put a file where it belongs, if it is a part of a Wan model that can be read."""
     try:
         source = open_source(path)
-        if _is_vae(source.header):
+        if is_video_codec(source.header):
             channels = detect_vae(open_source(path, "vae")).config.latent_channels
             parts.vaes.setdefault(channels, path)
         elif _is_clip(source.header):
             parts.clip = parts.clip or path
-        elif _is_text(source.header):
+        elif is_text_encoder(source.header):
             detect_text(open_source(path, "text_encoder"))
             parts.text = parts.text or path
         else:
@@ -99,11 +102,13 @@ def _sort(path: Path, parts: _Parts) -> None:
         return
 
 
-def _is_vae(header: Header) -> bool:
+def is_video_codec(header: Header) -> bool:
+    """Whether a header is of a Wan VAE, by its names."""
     return any(key.endswith("decoder.conv1.weight") or "decoder.mid_block" in key for key in header.tensors)
 
 
-def _is_text(header: Header) -> bool:
+def is_text_encoder(header: Header) -> bool:
+    """Whether a header is of a text encoder, by its names."""
     names = ("token_embedding.weight", "shared.weight", "token_embd.weight")
     return any(key.endswith(names) for key in header.tensors)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tiny_ovi import write_ovi
 from wan_release import write_release
 
 from wan_core.text import ACTIONS, SCENES
@@ -50,3 +51,23 @@ def test_plans_of_the_models_in_a_folder(run: Run, weights: Path, tmp_path: Path
     (tmp_path / "empty").mkdir()
     assert "no Wan model in empty" in run("doctor", "--weights", weights, "--models", "empty")[1]
     assert "--models: expected a folder" in run("doctor", "--weights", weights, "--models", "nowhere")[2]
+
+
+def test_plans_of_joint_models_in_a_folder(run: Run, weights: Path, tmp_path: Path) -> None:
+    """Towers, sound and prompt are planned; DreamID-Omni with a person; a part that is missing is named."""
+    write_ovi(tmp_path / "models", "Ovi-960x960-5s.safetensors")
+    write_ovi(tmp_path / "people", "dreamid_omni.safetensors")
+    code, out, _ = run("doctor", "--weights", weights, "--models", "models", "--vram", "24GB")
+    assert code == 0
+    assert "Ovi 1.1 (960x960, 5 s) in models" in out and "at 1280*704, 121 frames:" in out
+    assert all(out.count(phase) == 1 for phase in ("both towers", "sound decode", "VAE decode"))
+    assert "VAE encode" not in out
+    code, out, _ = run("doctor", "--weights", weights, "--models", "people", "--vram", "24GB", "--json")
+    models = json.loads(out)["models"]
+    assert [(model["name"], model["fits"]) for model in models] == [("DreamID-Omni", True)]
+    assert any("VAE encode" in line for line in models[0]["lines"])
+    (tmp_path / "models" / "best_netG.pt").unlink()
+    code, out, _ = run("doctor", "--weights", weights, "--models", "models", "--json")
+    models = json.loads(out)["models"]
+    assert (len(models), models[0]["fits"]) == (1, False)
+    assert models[0]["lines"][1] == "  missing: MMAudio's vocoder (best_netG.pt)"
