@@ -94,7 +94,10 @@ class TanhGELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return gelu(x), overwriting x, which is contiguous."""
-        for part in x.view(-1).split(TILE):
+        flat = x.view(-1)
+        for start in range(0, len(flat), TILE):
+            # Not from `split`: what that returns can not be overwritten while gradients are recorded.
+            part = flat[start : start + TILE]
             inner = torch.addcmul(self.slope, part, part, value=self.bend)
             part.mul_(inner.mul_(part).sigmoid_())
         return x
