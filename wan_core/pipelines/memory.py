@@ -25,6 +25,9 @@ _ROTATION = 512
 #: Bytes a pixel of the picture while the codec works in float32, (encode, decode), by latent channels: measured on the
 #: published sizes with a tenth added; decoding by 2.2 is derived from 2.1's, by the widths and the pixels a cell.
 CODEC_BYTES = {VAE_21: (9_100, 14_900), VAE_22: (4_900, 10_000)}
+#: Bytes that decoding holds on a processor, where sums take the place of past frames (`vae.execution`): whatever the
+#: picture, and a pixel; measured at 192*192 and 384*288 with a tenth added.
+PROCESSOR_DECODE_BYTES = {VAE_21: (75_000_000, 11_100), VAE_22: (415_000_000, 7_200)}
 #: Part of a tiled picture that a tile sees beside its own pixels, in pixels on each side.
 TILE_MARGIN = 48
 #: Bytes of the context of a CUDA program and of its libraries' buffers.
@@ -110,7 +113,7 @@ def forward_bytes(config: WanConfig, tokens: int, dtype: torch.dtype) -> int:
     layer of the feed-forward. Attention itself keeps no scores (flash or memory-efficient kernels).
     """
     size = dtype.itemsize
-    attention = (20 + 2 * size) * config.dim
+    attention = (14 + 7 * size // 2) * config.dim
     feed_forward = (8 + size) * config.dim + 2 * size * config.ffn_dim
     return tokens * (max(attention, feed_forward) + _ROTATION)
 
@@ -126,10 +129,16 @@ def unpack_bytes(header: Header, dtype: torch.dtype) -> int:
     return max((math.prod(header.shape(key)) * dtype.itemsize for key in header.packing), default=0)
 
 
-def codec_bytes(family: WanFamily, size: tuple[int, int], tile: int | None, *, encodes: bool) -> int:
+def codec_bytes(
+    family: WanFamily, size: tuple[int, int], tile: int | None, device: str, *, encodes: bool
+) -> int:
     """Activations of the codec while it works on a picture of a size (width, height), or on one tile of it."""
     sides = size if tile is None else tuple(min(side, tile + 2 * TILE_MARGIN) for side in size)
-    pieces = CODEC_BYTES[family.latent_channels][0 if encodes else 1] * sides[0] * sides[1]
+    pixels, kind = sides[0] * sides[1], family.latent_channels
+    pieces = CODEC_BYTES[kind][0 if encodes else 1] * pixels
+    if torch.device(device).type == "cpu" and not encodes:
+        base, each = PROCESSOR_DECODE_BYTES[kind]
+        pieces = min(pieces, base + each * pixels)
     # The finished frames of a window wait for the tiles that are not done yet.
     waiting = 0 if tile is None else 16 * 3 * 4 * size[0] * size[1]
     return pieces + waiting

@@ -103,6 +103,9 @@ def _work_bytes(
     states = 8 * 4 * math.prod(latents) * config.in_channels
     context = context_bytes(config, dtype)
     kept = references.key_values * dtype.itemsize + _stream_bytes(config, references)
+    if references.key_values:
+        # The queries from before RoPE, in float32, wait for the references.
+        kept += 4 * tokens * config.dim
     return forward_bytes(config, tokens, dtype) + states + context + kept + unpack_bytes(found.header, dtype)
 
 
@@ -119,11 +122,11 @@ def _plan_codec(
     encoded = size if family.conditioning != "text" else picture
 
     def phases(tile: int | None, note: str) -> tuple[Phase, ...]:
-        work = room.base + codec_bytes(family, size, tile, encodes=False)
+        work = room.base + codec_bytes(family, size, tile, room.device, encodes=False)
         decode = Phase("VAE decode", weights, work, note)
         if encoded is None:
             return (decode,)
-        work = room.base + codec_bytes(family, encoded, tile, encodes=True)
+        work = room.base + codec_bytes(family, encoded, tile, room.device, encodes=True)
         return Phase("VAE encode", weights, work, note), decode
 
     return place_codec(room, phases)

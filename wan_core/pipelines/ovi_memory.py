@@ -82,7 +82,10 @@ def _plan_codec(
     weights = file_bytes(open_source(found.vae, "vae").header, torch.float32)
 
     def phases(tile: int | None, note: str) -> tuple[Phase, ...]:
-        works = [room.base + codec_bytes(TI2V, settings.size, tile, encodes=way) for way in (True, False)]
+        works = [
+            room.base + codec_bytes(TI2V, settings.size, tile, room.device, encodes=way)
+            for way in (True, False)
+        ]
         parts = (Phase("VAE encode", weights, works[0], note), Phase("VAE decode", weights, works[1], note))
         return parts if encodes else parts[1:]
 

@@ -34,7 +34,7 @@ from wan_core.pipelines.memory import (
     transformer_bytes,
 )
 from wan_core.pipelines.memory_plan import plan_memory
-from wan_core.pipelines.wan_family import FAMILIES, I2V, T2V, T2V_SMALL, TI2V, find_family
+from wan_core.pipelines.wan_family import FAMILIES, I2V, T2V, T2V_SMALL, TI2V, WanFamily, find_family
 from wan_core.pipelines.wan_files import FoundModel, FoundTransformer, WanFiles, find_model
 
 
@@ -224,9 +224,20 @@ def test_what_can_not_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
         plan_memory(model, (1280, 720), 81, device="cpu", dtype=torch.bfloat16, limit=6 * 10**9)
 
 
+@pytest.mark.parametrize(("family", "measured"), [(T2V_SMALL, 1_175_000_000), (TI2V, 1_099_000_000)])
+def test_decoding_on_a_processor_is_counted_as_measured(family: WanFamily, measured: int) -> None:
+    """At 384*288 pixels with the published sizes; large pictures need less than on a graphics card."""
+    found = codec_bytes(family, (384, 288), None, "cpu", encodes=False)
+    assert measured <= found < 1.15 * measured
+    large = [codec_bytes(family, (1280, 704), None, device, encodes=False) for device in ("cpu", "cuda")]
+    assert large[0] < 0.85 * large[1]
+    encoded = [codec_bytes(family, (1280, 704), None, device, encodes=True) for device in ("cpu", "cuda")]
+    assert encoded[0] == encoded[1]
+
+
 def test_codec_takes_tiles_where_a_picture_is_too_large(tmp_path: Path) -> None:
     model = true_model("Wan2.2-TI2V-5B", tmp_path)
-    need = codec_bytes(TI2V, (1280, 704), None, encodes=False)
+    need = codec_bytes(TI2V, (1280, 704), None, "cpu", encodes=False)
     plan = plan_memory(model, (1280, 704), 17, device="cpu", dtype=torch.bfloat16, limit=need)
     assert plan.tiling is not None and plan.tiling.size % 32 == 0
     assert "in tiles of" in "\n".join(plan.lines())
