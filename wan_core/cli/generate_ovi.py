@@ -21,6 +21,7 @@ from .faces import showing_faces
 from .output import package_version, plan_clip
 from .ovi_options import read_ovi_files, read_ovi_request, refuse_other_options
 from .wan_options import read_execution
+from .wan_report import open_reference_judge, write_wan_report
 
 SOUND_SUFFIX = ".sound.wav"
 
@@ -42,6 +43,7 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
     with showing_faces(output):
         request, notes = read_ovi_request(options)
     plan = plan_ovi(request, read_ovi_files(options), read_execution(options))
+    judge = open_reference_judge(options, request.characters, plan.model.family.name, output)
     for line in _announce(plan):
         console.note(line)
     started = time.monotonic()
@@ -57,7 +59,7 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
     audio: AudioClip | None = None
     with keeping(lambda: _keep(plan, latents, audio, output), console):
         audio = decode_sound(plan, latents) if options.audio is not False else None
-        _, content = write_clip(
+        path, content = write_clip(
             decode_frames(plan, latents, show),
             output,
             FPS,
@@ -67,7 +69,8 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
             has_mark=options.watermark,
         )
     content |= {"licences": list(plan.model.licences)}
-    show_clip(console, content, started, [*notes, *more])
+    report, measured = write_wan_report(options, judge, path, None)
+    show_clip(console, content | measured, started, [*notes, *more], report)
 
 
 def _announce(plan: OviPlan) -> list[str]:

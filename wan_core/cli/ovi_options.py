@@ -30,6 +30,7 @@ UNDERSTOOD = frozenset(
         *("prompt", "negative_prompt", "first_frame", "reference", "voice", "face", "consent", "audio"),
         *("model", "vae", "text_encoder", "tokenizer", "guidance", "reference_guidance", "solver", "shift"),
         *("detector", "detector_model", "watermark", "vram", "device", "dtype", "safe"),
+        *("report", "recogniser"),
     )
 )
 
@@ -56,6 +57,8 @@ def refuse_other_options(options: argparse.Namespace) -> None:
             continue
         option = f"--{name.replace('_', '-')}"
         raise InputError(f"{option}: expected none with Ovi and DreamID-Omni, got one. Leave it out.")
+    if options.recogniser is not None and not options.report:
+        raise InputError("--recogniser: expected --report with it, got none. Add --report, or leave it out.")
 
 
 def read_ovi_files(options: argparse.Namespace) -> OviFiles:

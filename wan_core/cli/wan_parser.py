@@ -23,7 +23,7 @@ def add_wan_options(command: argparse.ArgumentParser) -> None:
         "--clip-vision": "CLIP picture tower, for Wan2.1 image-to-video",
         "--last-frame": "picture that the clip ends with (Wan2.1-FLF2V)",
         "--recogniser": "facexlib's ArcFace: for Lynx (default: the file beside the adapter), and for --report "
-        "and --best-of of Phantom, Bernini-R and HuMo",
+        "and --best-of of Phantom, Bernini-R and HuMo, and --report of DreamID-Omni",
     }
     for name, text in files.items():
         group.add_argument(name, type=Path, metavar="PATH", help=text)

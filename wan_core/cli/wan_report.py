@@ -35,9 +35,9 @@ def open_wan_judge(options: argparse.Namespace, plan: WanPlan, output: Path) -> 
 def open_reference_judge(
     options: argparse.Namespace, characters: tuple[Character, ...], model: str, output: Path
 ) -> WanJudge | None:
-    """As `open_wan_judge`, for a model whose references are pictures outside of its plan (HuMo).
+    """As `open_wan_judge`, for a model whose plan is another one than Wan's (HuMo, DreamID-Omni).
 
-    Args: characters: the pictures by name.   model: its name, for errors.
+    Args: characters: the references.   model: its name, for errors.
     Raises: as `open_wan_judge`.
     """
     if not options.report and options.best_of is None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from lynx_release import write_lynx
 from tiny_ovi import part_options, write_ovi
 
 from wan_core.cli.ovi_parser import VARIANTS
@@ -59,10 +60,31 @@ def test_a_face_and_a_voice(run: Run, release: Path, files: Path, tmp_path: Path
     assert read_video(tmp_path / "clip.mp4").frames.shape == (5, 64, 64, 3)
 
 
+def test_report_of_a_face(run: Run, release: Path, files: Path, tmp_path: Path) -> None:
+    """A recogniser that is named compares the people of the clip with their photos; Ovi has nobody to compare with."""
+    lynx = write_lynx(tmp_path / "lynx")
+    common = ("generate", "--model", release / "ovi.safetensors", *part_options(release), *SHORT, "--report")
+    person = (
+        "--variant", "dreamid-omni", "--reference", f"character1={files / 'me.jpg'}", "--consent", "own",
+        "--voice", f"character1={files / 'me.wav'}", "--prompt", 'character1 says "on the beach"',
+    )  # fmt: skip
+    judge = ("--recogniser", lynx.recogniser, "--detector", "scrfd", "--detector-model", lynx.detector)
+    code, _, err = run(*common, *person)
+    assert code == 2 and "--report: expected a recogniser for DreamID-Omni, which brings none" in err
+    code, _, err = run(*common, *judge, "--prompt", "a cat")
+    assert code == 2 and "--report: expected a reference that shows a face, got none in no reference" in err
+    code, out, err = run(*common, *person, *judge)
+    assert code == 0, err
+    report = json.loads((tmp_path / "clip.report.json").read_text())
+    assert set(report["characters"]) == {"character1"} and report["sound_seconds"] is not None
+    assert json.loads(out)["report"]["picture"] == "clip.report.png"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--lora", "x.safetensors"), "--lora: expected none with Ovi and DreamID-Omni"),
+        (("--recogniser", "x.pth"), "--recogniser: expected --report with it"),
         (("--variant", "ovi"), "variant: expected one of dreamid-omni"),
         (("--voice-span", "first"), "voice span: expected best or official"),
         (("--guidance", "x"), "--guidance: expected a number"),
