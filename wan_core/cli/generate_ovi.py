@@ -76,6 +76,7 @@ def run_generate_ovi(options: argparse.Namespace, console: Console) -> None:
 def _announce(plan: OviPlan) -> list[str]:
     """What is about to be done, before the first weight is read."""
     settings = plan.settings
+    names = [f"{lora.path.name}:{lora.strength:g}" for lora in plan.model.loras]
     scales = f"guidance {settings.guidance[0]:g} (picture) and {settings.guidance[1]:g} (sound)"
     if settings.family.takes_references:
         faces, voices = settings.reference_guidance
@@ -83,6 +84,7 @@ def _announce(plan: OviPlan) -> list[str]:
     return [
         f"{settings.family.name}: {settings.frames} frames of {settings.size[0]}x{settings.size[1]} at {FPS} a second "
         f"with sound, {settings.steps} steps of {settings.solver}, shift {settings.shift:g}, {scales}",
+        *([f"LoRA: {', '.join(names)}"] if names else []),
         *(f"licence: {text}" for text in plan.model.licences),
         *plan.memory.lines(),
     ]

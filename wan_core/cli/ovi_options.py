@@ -12,7 +12,7 @@ from ..pipelines.ovi_request import OviRequest
 from ..pipelines.request import Character
 from .arguments import parse_face, parse_named_files, parse_size
 from .faces import read_detector, read_pictures
-from .wan_options import parse_guidance
+from .wan_options import parse_guidance, parse_loras
 
 #: Options that only a joint model understands: attribute -> option.
 JOINT_ONLY = {
@@ -30,7 +30,7 @@ UNDERSTOOD = frozenset(
         *("prompt", "negative_prompt", "first_frame", "reference", "voice", "face", "consent", "audio"),
         *("model", "vae", "text_encoder", "tokenizer", "guidance", "reference_guidance", "solver", "shift"),
         *("detector", "detector_model", "watermark", "vram", "device", "dtype", "safe"),
-        *("report", "recogniser"),
+        *("report", "recogniser", "lora"),
     )
 )
 
@@ -71,6 +71,7 @@ def read_ovi_files(options: argparse.Namespace) -> OviFiles:
         audio_vae=options.audio_vae,
         vocoder=options.vocoder,
         variant=options.variant,
+        loras=parse_loras("--lora", options.lora),
     )
 
 

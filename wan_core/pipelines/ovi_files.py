@@ -8,6 +8,7 @@ from pathlib import Path
 from ..checkpoints.families import Detected, detect
 from ..checkpoints.header import Header
 from ..checkpoints.licences import licences_of
+from ..checkpoints.lora import Lora
 from ..checkpoints.source import open_source
 from ..checkpoints.text_umt5 import detect_text, open_text_source
 from ..dit.config import JointConfig
@@ -35,7 +36,7 @@ class OviFiles:
         model: the transformer (both towers), or that folder (`ckpts`), if it holds one transformer.
         vae: of Wan 2.2.   text_encoder, tokenizer: umT5; no tokenizer where the encoder has its own.
         audio_vae, vocoder: of MMAudio, for 16 kHz.
-        variant: key of the family, None to go by the name of the file.
+        variant: key of the family, None to go by the name of the file.   loras: added to both towers.
     """
 
     model: Path
@@ -45,6 +46,7 @@ class OviFiles:
     audio_vae: Path | None = None
     vocoder: Path | None = None
     variant: str | None = None
+    loras: tuple[Lora, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,7 @@ class FoundOvi:
     tokenizer: Path | None
     audio_vae: Path
     vocoder: Path
+    loras: tuple[Lora, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -120,6 +123,7 @@ def find_ovi(files: OviFiles, *, has_references: bool) -> FoundOvi:
         tokenizer=files.tokenizer,
         audio_vae=_needed(files.audio_vae, "audio VAE", "MMAudio's v1-16.pth", "--audio-vae"),
         vocoder=_needed(files.vocoder, "vocoder", "MMAudio's best_netG.pt", "--vocoder"),
+        loras=files.loras,
         notes=notes,
     )
 

@@ -55,7 +55,7 @@ def plan_ovi_memory(
     codec, tiling = _plan_codec(room, found, settings, encodes=encodes)
     work = room.base + _work_bytes(found, settings, dtype)
     copies = copy_bytes(found.header, found.detected.names, device, dtype)
-    weights = transformer_bytes(found.header, found.detected.names, dtype)
+    weights = transformer_bytes(found.header, found.detected.names, dtype, found.loras)
     towers, resident = place_blocks(room, "both towers", "pairs of blocks", weights, copies, work)
     sound = Phase(
         "sound decode",

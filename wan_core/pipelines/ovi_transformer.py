@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.load import load_dit
+from ..checkpoints.lora import apply_lora
 from ..dit.context import PreparedJointContext
 from ..dit.execution import for_inference
 from ..dit.joint import JointModel
@@ -158,15 +159,17 @@ class OviTransformer:
         return None if self._network is None else self._network()
 
     def load(self, conditioning: OviConditioning) -> OviDenoiser:
-        """Load it and prepare prompts and references.
+        """Load it, with its LoRA, and prepare prompts and references.
 
-        Raises: CheckpointError: it can not be loaded.
+        Raises: CheckpointError: it can not be loaded, or a LoRA is of another model.
         """
         model = load_dit(self._found.path, "cpu", self._dtype)
         if not isinstance(model, JointModel):
             raise CheckpointMismatchError(
                 f"model: expected two towers, got {type(model).__name__} in {self._found.path}. Name Ovi's file."
             )
+        for lora in self._found.loras:
+            apply_lora(model, lora)
         model = self._place(model.requires_grad_(False))
         self._network = weakref.ref(model)
         return OviDenoiser(

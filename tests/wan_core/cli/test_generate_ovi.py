@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from lynx_release import write_lynx
-from tiny_ovi import part_options, write_ovi
+from safetensors.torch import save_file
+from tiny_ovi import ovi_config, part_options, write_ovi
 
 from wan_core.cli.ovi_parser import VARIANTS
 from wan_core.media import read_video
@@ -60,6 +62,33 @@ def test_a_face_and_a_voice(run: Run, release: Path, files: Path, tmp_path: Path
     assert read_video(tmp_path / "clip.mp4").frames.shape == (5, 64, 64, 3)
 
 
+def test_lora_changes_the_clip(run: Run, release: Path, tmp_path: Path) -> None:
+    """A LoRA of the video tower changes the picture; with strength 0 nothing changes, bit for bit."""
+    layer = "diffusion_model.video_model.blocks.0.self_attn.q"
+    generator = torch.Generator().manual_seed(1)
+    width = ovi_config().video.dim
+    down, up = torch.randn(2, width, generator=generator), torch.randn(width, 2, generator=generator)
+    save_file({f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up}, tmp_path / "more.safetensors")
+    common = (
+        "generate",
+        "--model",
+        release / "ovi.safetensors",
+        *part_options(release),
+        *SHORT,
+        "--prompt",
+        "a cat",
+    )
+    frames: dict[str, torch.Tensor] = {}
+    for strength in ("none", "0", "1"):
+        lora = () if strength == "none" else ("--lora", f"more.safetensors:{strength}")
+        code, _, err = run(*common, *lora, "--out", f"{strength}.mp4")
+        assert code == 0, err
+        assert ("LoRA: more.safetensors:" in err) == bool(lora)
+        frames[strength] = read_video(tmp_path / f"{strength}.mp4").frames
+    assert torch.equal(frames["none"], frames["0"])
+    assert not torch.equal(frames["none"], frames["1"])
+
+
 def test_report_of_a_face(run: Run, release: Path, files: Path, tmp_path: Path) -> None:
     """A recogniser that is named compares the people of the clip with their photos; Ovi has nobody to compare with."""
     lynx = write_lynx(tmp_path / "lynx")
@@ -83,7 +112,7 @@ def test_report_of_a_face(run: Run, release: Path, files: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--lora", "x.safetensors"), "--lora: expected none with Ovi and DreamID-Omni"),
+        (("--lora-high", "x.safetensors"), "--lora-high: expected none with Ovi and DreamID-Omni"),
         (("--recogniser", "x.pth"), "--recogniser: expected --report with it"),
         (("--variant", "ovi"), "variant: expected one of dreamid-omni"),
         (("--voice-span", "first"), "voice span: expected best or official"),
