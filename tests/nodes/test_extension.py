@@ -30,6 +30,7 @@ NATIVE_TYPES = {
     "AUDIO_ENCODER_OUTPUT",
     "STRING",
     "FLOAT",
+    "INT",
 }
 
 
