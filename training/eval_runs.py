@@ -18,7 +18,9 @@ from wan_core.pipelines.generate import decode_clip, sample_clip
 from wan_core.text.vocabulary import ACTIONS, SCENES
 from wan_core.voice.encoder import encode_clip
 
+from .clips import draw_clips, random_mouth
 from .dataset import prompt_table
+from .nano_config import FRAMES
 from .pixels import to_bytes, to_pixels
 from .world.identity import IdentityBatch, sample_identities
 from .world.photo import render_photo
@@ -86,6 +88,14 @@ def draw_subjects(count: int, seed: int, *, one_pitch_a_group: bool = False) -> 
         action=scene % len(ACTIONS),
         phrase=phrase,
     )
+
+
+def draw_subject_clips(subjects: Subjects, generator: torch.Generator) -> Tensor:
+    """Draw what the subjects are asked to do, in new light and with made-up speech, (K, 3, F, 64, 64) in [-1, 1]."""
+    mouth = random_mouth(len(subjects.scene), FRAMES, generator)
+    return draw_clips(
+        mouth, generator, identity=subjects.identity, scene=subjects.scene, action=subjects.action
+    ).video
 
 
 def record(speaker: Speaker, voice: NDArray[np.float32], phrase: int, avoid: int, seed: int) -> Tensor:

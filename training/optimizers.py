@@ -1,4 +1,4 @@
-"""The optimizer of nano: Muon for the matrices inside the blocks, AdamW for everything else."""
+"""The optimizers of nano: Muon for the matrices inside the blocks, AdamW for everything else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NanoOptimizer:
 
     def __init__(self, module: nn.Module, learning_rate: float) -> None:
         self.learning_rate = learning_rate
-        self.names = {parameter: name for name, parameter in module.named_parameters()}
+        self.names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
         matrices = [p for p, name in self.names.items() if is_hidden_matrix(name, p)]
         others = [p for p, name in self.names.items() if not is_hidden_matrix(name, p)]
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (
@@ -59,3 +59,44 @@ class NanoOptimizer:
                 for parameter in group["params"]:
                     if self.names[parameter] in by_name:
                         optimizer.state[parameter] = by_name[self.names[parameter]]
+
+
+class ConvOptimizer:
+    """Muon for hidden convolutions, seen as matrices of outputs by everything they sum over, and AdamW for the rest.
+
+    Args:
+        module: what is trained.   hidden: names of modules whose kernels are hidden ones.
+        learning_rate: peak rate of both.
+    Source: Jordan et al. 2024, "Muon" (kernels are flattened to matrices).
+    """
+
+    def __init__(self, module: nn.Module, hidden: tuple[str, ...], learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+        self.kernels: dict[nn.Parameter, nn.Parameter] = {
+            parameter: nn.Parameter(parameter.detach().flatten(1))
+            for name, parameter in module.named_parameters()
+            if parameter.ndim > 2 and name.startswith(hidden)
+        }
+        others = [parameter for parameter in module.parameters() if parameter not in self.kernels]
+        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(
+                list(self.kernels.values()),
+                lr=learning_rate,
+                weight_decay=0.0,
+                adjust_lr_fn="match_rms_adamw",
+            ),
+            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+        )
+
+    def step(self, factor: float) -> None:
+        """Update all parameters at `factor` times the peak rate and clear the gradients."""
+        for kernel, matrix in self.kernels.items():
+            assert kernel.grad is not None
+            # The matrix is a view of the kernel: updating it updates the kernel.
+            matrix.grad = kernel.grad.flatten(1)
+            kernel.grad = None
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)

@@ -28,7 +28,7 @@ VIDEO_DIM, AUDIO_DIM, TOKEN_DIM, TEXT_DIM, BLOCKS = 32, 16, 24, 16, 2
 def write_random_nano(folder: Path, seed: int = 0) -> Path:
     """Write one file for each part into `folder`, the same for the same seed; the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    codec = PatchVAEConfig(image_channels=8, motion_channels=4, refiner_width=16, refiner_blocks=1)
+    codec = PatchVAEConfig(image_channels=8, motion_channels=4, refiner_widths=(16, 24))
 
     def tower(dim: int, channels: int, patch: tuple[int, ...]) -> WanConfig:
         return WanConfig(

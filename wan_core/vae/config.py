@@ -13,24 +13,26 @@ class PatchVAEConfig:
 
     A latent frame stands for `frames_per_latent` video frames (the first one for a single frame, as in the Wan VAEs), a
     latent pixel for `patch` x `patch` video pixels. Its channels are `image_channels` coefficients of the mean picture
-    of the group followed by `motion_channels` coefficients of what differs from that mean. `refiner_blocks` is the
-    depth of the learned half of the decoder; 0 leaves the decoder linear.
+    of the group followed by `motion_channels` coefficients of what differs from that mean. `refiner_widths` are the
+    channels of the learned half of the decoder at a half, a quarter ... of the picture's size; none leaves the decoder
+    linear. `refiner_blocks` is its depth at each size on the way back up.
 
-    Raises: ConfigError for sizes that are not positive or a patch that is not a multiple of 4.
+    Raises: ConfigError for sizes that are not positive or a patch that can not be halved as often as the widths ask.
     """
 
     image_channels: int
     motion_channels: int
     patch: int = 16
     frames_per_latent: int = 4
-    refiner_width: int = 64
-    refiner_blocks: int = 0
+    refiner_widths: tuple[int, ...] = ()
+    refiner_blocks: int = 1
 
     def __post_init__(self) -> None:
-        sizes = (self.image_channels, self.motion_channels, self.frames_per_latent, self.refiner_width)
-        if min(sizes) < 1 or self.refiner_blocks < 0 or self.patch < 4 or self.patch % 4:
+        sizes = (self.image_channels, self.motion_channels, self.frames_per_latent, self.refiner_blocks)
+        least = 2 ** len(self.refiner_widths)
+        if min(*sizes, *self.refiner_widths) < 1 or self.patch < 4 or self.patch % least:
             raise ConfigError(
-                f"video codec config: expected positive sizes and a patch that is a multiple of 4, got {self}. "
+                f"video codec config: expected positive sizes and a patch that is a multiple of {least}, got {self}. "
                 "Correct the numbers in the file's metadata."
             )
 

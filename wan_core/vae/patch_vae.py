@@ -37,7 +37,7 @@ class PatchVAE(nn.Module):
             "motion_basis", torch.zeros(config.motion_channels, pixels * config.frames_per_latent)
         )
         self.register_buffer("channel_scale", torch.ones(config.latent_channels))
-        self.refiner = Refiner(config) if config.refiner_blocks else None
+        self.refiner = Refiner(config) if config.refiner_widths else None
 
     def group(self, video: Tensor) -> Tensor:
         """Cut a clip into patches of groups of frames.
@@ -120,6 +120,6 @@ class PatchVAE(nn.Module):
             )
         groups = self.decode_linear(latents.to(self.image_basis.dtype))
         if self.refiner is not None:
-            groups = self.refiner(groups.flatten(0, 1)).unflatten(0, groups.shape[:2])
+            groups = self.refiner(groups)
         video = groups.unflatten(2, (self.config.frames_per_latent, 3)).flatten(1, 2).transpose(1, 2)
         return video[:, :, self.config.frames_per_latent - 1 :].clamp(-1, 1)

@@ -76,7 +76,7 @@ def test_nanos_own_file(tmp_path: Path) -> None:
 
 
 def test_codec_and_text_encoder(tmp_path: Path) -> None:
-    codec = PatchVAE(PatchVAEConfig(image_channels=4, motion_channels=2, refiner_width=8, refiner_blocks=1))
+    codec = PatchVAE(PatchVAEConfig(image_channels=4, motion_channels=2, refiner_widths=(8,)))
     save_part(tmp_path / "vae.safetensors", "patch_vae", codec.config, codec)
     assert isinstance(load_vae(tmp_path / "vae.safetensors"), PatchVAE)
     text = NanoTextEncoder(NanoTextConfig())

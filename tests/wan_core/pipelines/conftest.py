@@ -43,7 +43,7 @@ def tower(channels: int, patch: tuple[int, ...]) -> WanConfig:
 
 
 def make_bundle() -> NanoBundle:
-    vae = PatchVAE(PatchVAEConfig(image_channels=6, motion_channels=2, refiner_width=4, refiner_blocks=1))
+    vae = PatchVAE(PatchVAEConfig(image_channels=6, motion_channels=2, refiner_widths=(4, 8)))
     joint = JointConfig(
         video=tower(8, (1, 1, 1)), audio=tower(32, (1,)), fusion_window=1.0, audio_position_scale=0.128
     )

@@ -12,7 +12,7 @@ from wan_core.vae.config import PatchVAEConfig
 from wan_core.vae.patch_vae import PatchVAE
 
 CONFIG = PatchVAEConfig(
-    image_channels=48, motion_channels=192, patch=4, frames_per_latent=4, refiner_width=8, refiner_blocks=1
+    image_channels=48, motion_channels=192, patch=4, frames_per_latent=4, refiner_widths=(8, 16)
 )
 
 
@@ -84,8 +84,8 @@ def test_latents_of_another_codec_are_refused() -> None:
         full_codec().decode(torch.zeros(1, 16, 3, 2, 2))
 
 
-def test_without_blocks_the_decoder_is_linear() -> None:
-    codec = PatchVAE(replace(CONFIG, refiner_blocks=0))
+def test_without_widths_the_decoder_is_linear() -> None:
+    codec = PatchVAE(replace(CONFIG, refiner_widths=()))
     assert codec.refiner is None
     codec.load_state_dict({k: v for k, v in full_codec().state_dict().items() if not k.startswith("refiner")})
     assert torch.allclose(codec.decode(codec.encode(clip())), clip(), atol=1e-5)
@@ -93,4 +93,4 @@ def test_without_blocks_the_decoder_is_linear() -> None:
 
 def test_config_refuses_a_patch_that_can_not_be_halved_twice() -> None:
     with pytest.raises(ConfigError, match="multiple of 4"):
-        PatchVAEConfig(image_channels=4, motion_channels=4, patch=6)
+        PatchVAEConfig(image_channels=4, motion_channels=4, patch=6, refiner_widths=(4, 8))
