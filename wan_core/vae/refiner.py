@@ -26,7 +26,10 @@ class ResidualBlock(nn.Module):
 
 
 class TimeBlock(nn.Module):
-    """A convolution over the latent frames around a residual connection; (B, G, C, H, W) to the same."""
+    """A convolution over the latent frames around a residual connection; (B, G, C, H, W) to the same.
+
+    The first latent sees itself alone: it is a picture, and has to come out as the same picture whatever follows it.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -35,7 +38,9 @@ class TimeBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus what the latent frames before and after say, (B, G, C, H, W)."""
-        return x + self.conv(F.silu(x).transpose(1, 2)).transpose(1, 2)
+        seen = F.silu(x).transpose(1, 2)
+        first, rest = self.conv(seen[:, :, :1]), self.conv(seen)[:, :, 1:]
+        return x + torch.cat([first, rest], dim=2).transpose(1, 2)
 
 
 class Refiner(nn.Module):

@@ -37,6 +37,14 @@ def test_it_sees_the_latents_before_and_after() -> None:
     assert torch.equal(before[:, 0], after[:, 0])
 
 
+def test_first_latent_is_the_same_picture_whatever_follows() -> None:
+    frames, other = groups(), groups()
+    other[:, 1:] += 1
+    made = refiner()
+    assert torch.equal(made(frames)[:, 0], made(other)[:, 0])
+    torch.testing.assert_close(made(frames[:, :1])[:, 0], made(frames)[:, 0], rtol=0, atol=1e-5)
+
+
 def test_clips_of_a_batch_do_not_meet() -> None:
     frames = groups()
     alone = refiner()(frames[:1])
