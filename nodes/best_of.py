@@ -14,8 +14,7 @@ from ..wan_core.report import Measurements
 from . import host
 from .convert import latents_of, photos_from_image
 from .host import io
-from .judges import CASCADE, DRAWN, LANDMARKS, open_recogniser
-from .sockets import AdapterSocket
+from .judges import CASCADE, DRAWN, LANDMARKS, encoders_input, face_input, open_recogniser, read_face
 
 
 class Seeds(io.ComfyNode):
@@ -63,10 +62,7 @@ class BestOf(io.ComfyNode):
                 ),
                 io.Int.Input("seeds", min=0, max=2**64 - 1, force_input=True, tooltip="From Seeds."),
                 io.Vae.Input("vae", tooltip="Decodes the picture of the drafts."),
-                AdapterSocket.Input(
-                    "encoders",
-                    tooltip="What compares: from Load Wan R2V, or from Load Identity Adapter (ArcFace).",
-                ),
+                encoders_input(),
                 io.Image.Input("reference", tooltip="Photos of the person."),
                 io.Combo.Input(
                     "faces",
@@ -74,12 +70,7 @@ class BestOf(io.ComfyNode):
                     tooltip="Where faces are, as in Likeness Report. landmarks: for ArcFace. The others: for nano's "
                     "encoder.",
                 ),
-                io.Combo.Input(
-                    "face",
-                    options=["auto", "whole", "1", "2", "3", "4", "5"],
-                    tooltip="Of the reference. auto: the largest face. 1, 2, ...: that one, by size. whole: the whole "
-                    "picture is the face.",
-                ),
+                face_input(),
             ],
             outputs=[
                 io.Int.Output(display_name="seed", tooltip="The best: sample it in full."),
@@ -109,8 +100,8 @@ class BestOf(io.ComfyNode):
                 f"{len(seeds)} seeds. Connect Seeds to the sampler and here."
             )
         photos = tuple(photo for image in reference for photo in photos_from_image(image))
-        which = int(face[0]) if face[0].isdigit() else face[0]
-        person, judge = PersonReference(photos=photos, face=which), open_recogniser(encoders[0], faces[0])
+        person = PersonReference(photos=photos, face=read_face(face[0]))
+        judge = open_recogniser(encoders[0], faces[0])
         drafts, bar = dict(zip(seeds, latents, strict=True)), host.progress_bar(len(seeds))
 
         def make(seed: int, _steps: int | None) -> Measurements:

@@ -15,6 +15,7 @@ from ..wan_core.report.voice_card import draw_voice_card
 from . import host
 from .convert import clip_from_audio, image_from_video, photos_from_image
 from .host import io, ui
+from .judges import read_face
 from .sockets import AdapterSocket, Encoders, IdentitySocket, ReferenceTokens, VoiceSocket
 
 
@@ -82,11 +83,10 @@ class EncodeIdentity(io.ComfyNode):
             raise InputError(
                 f"image: expected at most {MAX_PHOTOS} photos, got {len(photos)}. Give the best ones."
             )
-        choice = int(face) if face.isdigit() else face
         host.place(encoders.identity)
         model = encoders.identity.model
         try:
-            read = read_faces(model, photos, choice, host.face_detector(detector))
+            read = read_faces(model, photos, read_face(face), host.face_detector(detector))
         except FaceError as error:
             raise InputError(f"{error} What was seen: {host.keep_picture(error.picture)}") from error
         tokens, more = encode_faces(model, read.faces)

@@ -16,8 +16,8 @@ from . import host
 from .characters import NAMES
 from .convert import clip_from_audio, photos_from_image
 from .host import io, ui
-from .judges import CASCADE, DRAWN, LANDMARKS, open_recogniser
-from .sockets import AdapterSocket, Encoders, FaceAdapter
+from .judges import CASCADE, DRAWN, LANDMARKS, encoders_input, face_input, open_recogniser, read_face
+from .sockets import Encoders, FaceAdapter
 
 
 class LikenessReport(io.ComfyNode):
@@ -34,10 +34,7 @@ class LikenessReport(io.ComfyNode):
             "against the sound, and the voice.",
             is_output_node=True,
             inputs=[
-                AdapterSocket.Input(
-                    "encoders",
-                    tooltip="What compares: from Load Wan R2V, or from Load Identity Adapter (ArcFace).",
-                ),
+                encoders_input(),
                 io.Combo.Input("name", options=list(NAMES), tooltip="What the report calls the person."),
                 io.Combo.Input(
                     "faces",
@@ -45,12 +42,7 @@ class LikenessReport(io.ComfyNode):
                     tooltip="Where faces are. drawn: where nano draws them. cascade: found in photographic frames, "
                     "from the front, for nano's encoder. landmarks: found by insightface, for ArcFace.",
                 ),
-                io.Combo.Input(
-                    "face",
-                    options=["auto", "whole", "1", "2", "3", "4", "5"],
-                    tooltip="Of the reference. auto: the largest face. 1, 2, ...: that one, by size. whole: the whole "
-                    "picture is the face.",
-                ),
+                face_input(),
                 io.Float.Input(
                     "fps",
                     default=8.0,
@@ -103,7 +95,7 @@ class LikenessReport(io.ComfyNode):
             audio = parts.audio if audio is None else audio
         photos = () if reference is None else tuple(photos_from_image(reference))
         spoken = None if voice is None else _sound(voice, "voice")
-        person = PersonReference(photos=photos, face=int(face) if face.isdigit() else face, voice=spoken)
+        person = PersonReference(photos=photos, face=read_face(face), voice=spoken)
         frames = torch.stack(photos_from_image(images))
         report = report_on(
             frames,

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-from comfy_server import find_comfyui
+from comfy_script import run_inside
 from tiny_wan import write_tiny_wan
 
 pytestmark = pytest.mark.comfy
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `comfy_guider` found: relative distances to the engine's own loop, and numbers of evaluations a step."""
-    comfyui = find_comfyui()
-    assert comfyui is not None
     folder = tmp_path_factory.mktemp("guider")
     write_tiny_wan(folder / "diffusion_models")
-    script = root / "tests" / "support" / "comfy_guider.py"
-    run = subprocess.run(
-        [str(comfyui.python), str(script), str(comfyui.folder), str(root), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    return run_inside("comfy_guider", folder)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
-from comfy_server import find_comfyui
+from comfy_script import run_inside
 from safetensors.torch import save_file
 from tiny_humo import FAMILIES, write_tiny_humo
 from tiny_wan import write_tiny_vaes
@@ -22,10 +20,8 @@ SAME = 1e-4
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory, root: Any) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `comfy_humo` found: largest differences, and what errors say."""
-    comfyui = find_comfyui()
-    assert comfyui is not None
     folder = tmp_path_factory.mktemp("humo")
     write_tiny_humo(folder / "diffusion_models")
     write_tiny_vaes(folder / "vae")
@@ -33,16 +29,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, root: Any) -> dict[str, Any]
     wide = WhisperConfig(dim=64, ffn_dim=4, num_heads=1)
     state = {f"model.encoder.{name}": tensor for name, tensor in whisper_state(wide).items()}
     save_file(state, folder / "audio_encoders" / "whisper.safetensors")
-    script = root / "tests" / "support" / "comfy_humo.py"
-    run = subprocess.run(
-        [str(comfyui.python), str(script), str(comfyui.folder), str(root), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    return run_inside("comfy_humo", folder)
 
 
 @SIZES

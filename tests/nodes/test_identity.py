@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-from comfy_server import find_comfyui
+from comfy_script import run_inside
 from tiny_adapter import write_lynx, write_recogniser
 from tiny_wan import write_tiny_text, write_tiny_vaes, write_tiny_wan, write_wan_lora
 
@@ -19,10 +16,8 @@ SAME = 1e-5
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `comfy_identity` found: relative distances, and what errors say."""
-    comfyui = find_comfyui()
-    assert comfyui is not None
     folder = tmp_path_factory.mktemp("identity")
     write_tiny_wan(folder / "diffusion_models")
     write_tiny_vaes(folder / "vae")
@@ -31,16 +26,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Any
     write_recogniser(folder / "wan_r2v" / "arcface.safetensors")
     for variant in ("full", "lite"):
         write_lynx(folder / "wan_r2v" / f"lynx_{variant}", variant)
-    script = root / "tests" / "support" / "comfy_identity.py"
-    run = subprocess.run(
-        [str(comfyui.python), str(script), str(comfyui.folder), str(root), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    return run_inside("comfy_identity", folder)
 
 
 @VARIANTS

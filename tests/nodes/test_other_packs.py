@@ -5,13 +5,11 @@ They run where both packs lie in ComfyUI's custom_nodes. What stands in for them
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-from comfy_server import find_comfyui, missing_packs
+from comfy_script import run_inside
+from comfy_server import missing_packs
 from packed_files import write_gguf
 from safetensors.torch import save_file
 from tiny_adapter import write_lynx, write_recogniser
@@ -26,10 +24,8 @@ UNPACKED = 1e-3
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `comfy_packs` found: relative distances, and what errors say."""
-    comfyui = find_comfyui()
-    assert comfyui is not None
     if missing_packs():
         pytest.skip(f"custom_nodes has no {' and no '.join(missing_packs())}")
     folder = tmp_path_factory.mktemp("packs")
@@ -45,16 +41,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Any
     write_recogniser(folder / "wan_r2v" / "arcface.safetensors")
     for variant in ("full", "lite"):
         write_lynx(folder / "wan_r2v" / f"lynx_{variant}", variant)
-    script = root / "tests" / "support" / "comfy_packs.py"
-    run = subprocess.run(
-        [str(comfyui.python), str(script), str(comfyui.folder), str(root), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    return run_inside("comfy_packs", folder)
 
 
 def test_gguf_loader_keeps_its_weights_packed(found: dict[str, Any]) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-
 import pytest
-from comfy_server import find_comfyui
+from comfy_script import run_inside
 from packed_files import write_gguf
 from tiny_wan import FAMILIES, random_state, write_tiny_wan, write_wan_lora
 
@@ -15,24 +11,13 @@ pytestmark = pytest.mark.comfy
 
 
 @pytest.fixture(scope="module")
-def distance(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, float]:
+def distance(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """Relative distances between all results of `comfy_inside`."""
-    found = find_comfyui()
-    assert found is not None
     folder = tmp_path_factory.mktemp("inside")
     write_tiny_wan(folder / "diffusion_models")
     write_wan_lora(folder / "loras" / "wan.safetensors")
     write_gguf(folder / "diffusion_models" / "tiny_t2v.gguf", random_state(FAMILIES["t2v"], 0), "Q8_0")
-    script = root / "tests" / "support" / "comfy_inside.py"
-    run = subprocess.run(
-        [str(found.python), str(script), str(found.folder), str(root), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    return run_inside("comfy_inside", folder)
 
 
 @pytest.mark.parametrize("state", ["", "_partial", "_lora", "_lora_partial", "_after"])
