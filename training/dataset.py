@@ -20,6 +20,8 @@ from .world.speech import PHRASES, phrase_text
 Kind = Literal["unimodal", "joint", "first_frame"]
 SILENT = PHRASES
 
+#: Actions that are drawn twice as often: what moves far within half a second is learned last.
+HARD_ACTIONS = ("nods", "sways")
 DROP_TEXT, DROP_IDENTITY, DROP_VOICE, DROP_WORD = 0.10, 0.12, 0.12, 0.06
 
 
@@ -56,7 +58,9 @@ class ClipDataset:
     def __init__(self, clips: Path, bank: Path, max_tokens: int) -> None:
         self.latents = np.load(clips / "latents.npy", mmap_mode="r")
         self.index = torch.from_numpy(np.load(clips / "index.npy")).long()
-        self.rows = torch.nonzero(~is_held_out(self.index[:, 0], self.index[:, 1])).flatten()
+        rows = torch.nonzero(~is_held_out(self.index[:, 0], self.index[:, 1])).flatten()
+        hard = torch.tensor([ACTIONS.index(name) for name in HARD_ACTIONS])
+        self.rows = torch.cat([rows, rows[torch.isin(self.index[rows, 1], hard)]])
         self.embeds = torch.from_numpy(np.load(clips / "embeds.npy")).float()
         self.speech = np.load(bank / "latents.npy", mmap_mode="r")
         self.silence = torch.from_numpy(np.load(clips / "silence.npy")).float()

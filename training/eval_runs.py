@@ -113,7 +113,7 @@ def record(speaker: Speaker, voice: NDArray[np.float32], phrase: int, avoid: int
         if float((analyse(waveform[None]).voicing > 0).sum()) >= MIN_VOICED_FRAMES:
             return waveform
     raise ValueError(
-        "voice: expected at least one phrase with 0.2 s of voiced speech, got none. Use another voice."
+        "voice: expected at least one phrase with 0.2 s of voiced speech, got none. Use another --seed."
     )
 
 
