@@ -13,6 +13,25 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and not any(part in name for part in _ADAMW_ONLY)
 
 
+def muon_and_adamw(
+    hidden: list[nn.Parameter], others: list[nn.Parameter], learning_rate: float, *, muon_decay: float
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for hidden matrices and AdamW for the others, at one rate: Muon's update is scaled to AdamW's size."""
+    return (
+        torch.optim.Muon(hidden, lr=learning_rate, weight_decay=muon_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    )
+
+
+def step_all(optimizers: tuple[torch.optim.Optimizer, ...], learning_rate: float) -> None:
+    """Update at a rate and clear the gradients."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
 class NanoOptimizer:
     """Muon and AdamW behind one `step`.
 
@@ -22,21 +41,15 @@ class NanoOptimizer:
 
     def __init__(self, module: nn.Module, learning_rate: float) -> None:
         self.learning_rate = learning_rate
-        self.names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
-        matrices = [p for p, name in self.names.items() if is_hidden_matrix(name, p)]
-        others = [p for p, name in self.names.items() if not is_hidden_matrix(name, p)]
-        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
-            torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
-        )
+        named = list(module.named_parameters())
+        self.names: dict[Tensor, str] = {parameter: name for name, parameter in named}
+        matrices = [parameter for name, parameter in named if is_hidden_matrix(name, parameter)]
+        others = [parameter for name, parameter in named if not is_hidden_matrix(name, parameter)]
+        self.optimizers = muon_and_adamw(matrices, others, learning_rate, muon_decay=0.01)
 
     def step(self, factor: float) -> None:
         """Update all parameters at `factor` times the peak rate and clear the gradients."""
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        step_all(self.optimizers, self.learning_rate * factor)
 
     def tensors(self) -> dict[str, Tensor]:
         """State as named tensors, for a checkpoint."""
@@ -78,15 +91,7 @@ class ConvOptimizer:
             if parameter.ndim > 2 and name.startswith(hidden)
         }
         others = [parameter for parameter in module.parameters() if parameter not in self.kernels]
-        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
-            torch.optim.Muon(
-                list(self.kernels.values()),
-                lr=learning_rate,
-                weight_decay=0.0,
-                adjust_lr_fn="match_rms_adamw",
-            ),
-            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
-        )
+        self.optimizers = muon_and_adamw(list(self.kernels.values()), others, learning_rate, muon_decay=0.0)
 
     def step(self, factor: float) -> None:
         """Update all parameters at `factor` times the peak rate and clear the gradients."""
@@ -95,8 +100,4 @@ class ConvOptimizer:
             # The matrix is a view of the kernel: updating it updates the kernel.
             matrix.grad = kernel.grad.flatten(1)
             kernel.grad = None
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        step_all(self.optimizers, self.learning_rate * factor)
